@@ -1,0 +1,1 @@
+"""How an event gets there: lanes, attempts, verdicts, acknowledgements."""

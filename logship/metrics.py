@@ -1,0 +1,107 @@
+"""Every counter and gauge, named once, with its meaning. The reference page is generated from these declarations.
+
+A `Metrics` owns its own registry, so that a test or a second pipeline in one process starts from zero. Labels come
+from the configuration (source, destination) or from closed sets (reason, outcome), never from a visitor; ``file`` is
+the one label that grows with the world, and `forget_file` takes it away again.
+"""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0)
+
+
+class Metrics:
+    """All metrics of one running pipeline. Names begin with ``logship_``; counters end in ``_total``."""
+
+    def __init__(self) -> None:
+        registry = self.registry = CollectorRegistry()
+
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(f"logship_{name}", text, labels, registry=registry)
+
+        def gauge(name: str, text: str, *labels: str) -> Gauge:
+            return Gauge(f"logship_{name}", text, labels, registry=registry)
+
+        # From the file to the line.
+        self.lines_read = counter("lines_read", "Lines read, blank and unparsed ones too.", "source")
+        self.bytes_read = counter("read_bytes", "Bytes read from followed files.", "source")
+        self.lines_unparsed = counter("lines_unparsed", "Lines that are no request, by reason.", "source", "reason")
+        self.lines_dropped = counter(
+            "lines_dropped", "Parsed lines that became no event, by reason.", "source", "reason"
+        )
+        self.lines_expired = counter("lines_expired", "Lines older than max_event_age when read.", "source")
+        self.lines_oversized = counter(
+            "lines_oversized_lost", "Lines over 1 MiB, skipped to their end: lost.", "source"
+        )
+        self.nul_bytes = counter("nul_bytes", "NUL bytes stripped from lines (holes left by a truncation).", "source")
+        self.bytes_lost = counter(
+            "lost_bytes", "Bytes known to have vanished before they could be read, by cause.", "source", "cause"
+        )
+        self.limits_applied = counter(
+            "api_limits_applied", "Values cut to the limits of Plausible's API.", "source", "limit"
+        )
+
+        # Files.
+        self.files_followed = gauge("files_followed", "Files open and followed.")
+        self.files_unreadable = gauge("files_unreadable", "Files that match but cannot be read at present.")
+        self.file_events = counter("file_events", "What happened to files: opened, rotated, truncated, ...", "event")
+        self.file_behind = gauge("file_behind_bytes", "Bytes of the file not read yet.", "source", "file")
+        self.file_unsettled = gauge(
+            "file_unsettled_bytes", "Bytes read whose lines are not settled yet.", "source", "file"
+        )
+        self.deleted_bytes_held = gauge("deleted_bytes_held", "Size of deleted files kept open until they are settled.")
+        self.oldest_unsettled = gauge(
+            "oldest_unsettled_seconds", "Age of the oldest unsettled line, by when it was read."
+        )
+        self.watch_degraded = gauge("watch_degraded", "1 while file events do not work and polling carries on alone.")
+
+        # Events.
+        self.events_routed = counter("events_routed", "Deliveries made by the rules.", "destination", "event")
+        self.events_settled = counter("events", "Deliveries settled, by outcome.", "destination", "outcome")
+        self.plausible_dropped = counter(
+            "events_plausible_dropped",
+            "Accepted, but dropped by Plausible (x-plausible-dropped).",
+            "destination",
+            "domain",
+        )
+        self.answers = counter("answers", "Answers by status code, or by the error's name.", "destination", "status")
+        self.retries = counter("retries", "Attempts beyond an event's first.", "destination")
+        self.ambiguous = counter(
+            "events_ambiguous",
+            "Requests that were sent but never answered: sent again, perhaps counted twice.",
+            "destination",
+        )
+        self.in_flight = gauge("events_in_flight", "Requests sent and not answered.", "destination")
+        self.queued = gauge("events_queued", "Deliveries waiting in memory.", "destination")
+        self.destination_paused = gauge(
+            "destination_paused", "1 while a destination is held back.", "destination", "cause"
+        )
+        self.request_seconds = Histogram(
+            "logship_request_seconds",
+            "From the first byte of a request to its answer.",
+            ("destination",),
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self.dead_letter_failures = counter("dead_letter_write_failures", "Writes of the dead letter file that failed.")
+
+        # Progress and the process.
+        self.checkpoints = counter("checkpoints", "Checkpoint saves, by result.", "result")
+        self.checkpoint_recoveries = counter(
+            "checkpoint_recoveries", "Checkpoints found damaged, by what was used instead.", "used"
+        )
+        self.reloads = counter("config_reloads", "Configuration reloads, by result.", "result")
+        self.reload_success = gauge("config_last_reload_successful", "1 if the last reload was accepted.")
+        self.reload_time = gauge("config_last_reload_success_timestamp_seconds", "When the running plan was loaded.")
+        self.config_hash = gauge("config_hash", "First 48 bits of the SHA-256 of the running configuration.")
+        self.build_info = gauge("build_info", "Always 1; the version is in the label.", "version")
+
+    def forget_file(self, source: str, file: str) -> None:
+        """Drop the series of a file that is no longer followed."""
+        for metric in (self.file_behind, self.file_unsettled):
+            try:
+                metric.remove(source, file)
+            except KeyError:
+                continue

@@ -1,0 +1,1 @@
+"""What is safely done: spans in flight, watermarks, the checkpoint on disk."""

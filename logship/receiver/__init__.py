@@ -1,0 +1,1 @@
+"""The embedded /api/event: answers as Plausible does and shows what arrived."""

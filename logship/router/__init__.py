@@ -1,0 +1,1 @@
+"""What becomes of a record: ordered rules, people told from machines, events made."""
