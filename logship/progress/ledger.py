@@ -1,0 +1,126 @@
+"""Count spans in flight. Knows nothing of files or HTTP; feed it opens and settles, ask for watermarks.
+
+Spans tile what was read of a file; the watermark is the start of the oldest span still open, or what was read when
+none is. That one sentence is the guarantee: a later success cannot leap over an earlier line, because settled spans
+leave the queue at its head only. What no delivery depends on (dropped, unparsed, blank lines) never becomes a span.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from logship.records import Span
+
+
+@dataclass(slots=True)
+class _File:
+    """One generation being read: its open spans in order of the file, settled ones behind an open one included."""
+
+    read_to: int
+    spans: deque[Span] = field(default_factory=deque)
+    unsettled: int = 0
+    reads: deque[tuple[int, float]] = field(default_factory=deque)  # (end, read at) of chunks that may hold open spans
+
+    def watermark(self) -> int:
+        return self.spans[0].start if self.spans else self.read_to
+
+    def forget_settled_reads(self) -> None:
+        settled, reads = self.watermark(), self.reads
+        while reads and reads[0][0] <= settled:
+            reads.popleft()
+
+
+class Ledger:
+    """Open spans of every file being read, by FileKey. Single-threaded; every call is O(1), amortised, per span."""
+
+    def __init__(self) -> None:
+        self._files: dict[int, _File] = {}
+
+    def begin(self, file: int, offset: int) -> None:
+        """Start a generation of a file that is read from ``offset`` on. A FileKey begins once: else ValueError."""
+        if file in self._files:
+            raise ValueError(f"file {file} has begun already")
+        self._files[file] = _File(read_to=offset)
+
+    def open(self, file: int, start: int, end: int, parts: Sequence[tuple[int, int]], now: float = 0.0) -> list[Span]:
+        """Account for the bytes ``start`` to ``end``, and return a span for each entry of ``parts``.
+
+        Args:
+            file: a FileKey that has begun.
+            start: where reading stands; anything else would leave a gap or count bytes twice: ValueError.
+            end: the end of what was read.
+            parts: (start of line, number of deliveries, at least 1) of each surviving line, ascending. A span covers
+                its line and what follows it up to the next survivor; what precedes the first one is settled at once.
+            now: when the bytes were read, on whatever clock `oldest` is to be compared with.
+        """
+        entry = self._files[file]
+        if start != entry.read_to or end < start:
+            raise ValueError(f"file {file} is read to {entry.read_to}, and {start} to {end} does not follow")
+        spans = _tile(file, start, end, parts)
+        entry.read_to = end
+        if spans:
+            entry.forget_settled_reads()
+            entry.spans.extend(spans)
+            entry.unsettled += len(spans)
+            entry.reads.append((end, now))
+        return spans
+
+    def settle(self, span: Span) -> None:
+        """Settle one delivery of a span. Ignored when its file was ended; once too often is a ValueError."""
+        entry = self._files.get(span.file)
+        if entry is None:
+            return
+        if span.parts < 1:
+            raise ValueError(f"bytes {span.start} to {span.end} of file {span.file} are settled already")
+        span.parts -= 1
+        if span.parts:
+            return
+        entry.unsettled -= 1
+        spans = entry.spans
+        while spans and not spans[0].parts:
+            spans.popleft()
+
+    def watermark(self, file: int) -> int:
+        """Return the low watermark: every byte before it is settled."""
+        return self._files[file].watermark()
+
+    def read_to(self, file: int) -> int:
+        """Return the end of what was read so far."""
+        return self._files[file].read_to
+
+    def unsettled(self, file: int | None = None) -> int:
+        """Return how many spans (lines) are open, of one file or of all."""
+        if file is not None:
+            return self._files[file].unsettled
+        return sum(entry.unsettled for entry in self._files.values())
+
+    def oldest(self, file: int | None = None) -> float | None:
+        """Return when the oldest open span was read, of one file or of all; None when nothing is open."""
+        if file is None:
+            return min((at for each in self._files if (at := self.oldest(each)) is not None), default=None)
+        entry = self._files[file]
+        entry.forget_settled_reads()
+        return entry.reads[0][1] if entry.reads else None
+
+    def files(self) -> tuple[int, ...]:
+        """Return the FileKeys that have begun and not ended."""
+        return tuple(self._files)
+
+    def end(self, file: int) -> None:
+        """Forget a file. Its spans that are still out may be settled later, to no effect."""
+        self._files.pop(file, None)
+
+
+def _tile(file: int, start: int, end: int, parts: Sequence[tuple[int, int]]) -> list[Span]:
+    """Cut what was read into spans, back to front, since a span ends where the next one starts."""
+    spans: list[Span] = []
+    until = end
+    for begin, count in reversed(parts):
+        if not start <= begin < until or count < 1:
+            raise ValueError(f"parts of file {file}, {start} to {end}, are not ascending lines with deliveries")
+        spans.append(Span(file, begin, until, count))
+        until = begin
+    spans.reverse()
+    return spans
