@@ -1,0 +1,89 @@
+# Every target sets up what it needs: a virtual environment from hash-locked requirements, once.
+# `make demo` shows logship working; `make test` proves it; `make help` lists the rest.
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
+SECONDS_OF_DEMO ?= 20
+
+# PYTEST_ARGS narrows or widens: make test PYTEST_ARGS="tests/unit/router -x"
+PYTEST_ARGS ?=
+BENCH_ARGS  ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format bench test-system faults lock build packages clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /:/' | awk -F: '{printf "  make %-12s %s\n", $$1, $$2}'
+
+demo: $(VENV)/.runtime ## receiver + live traffic + daemon, nothing to configure
+	$(BIN)/logship demo --seconds $(SECONDS_OF_DEMO)
+
+test: $(VENV)/.dev ## unit, property, scenario and small benchmark tests
+	$(BIN)/pytest -m "not integration" $(PYTEST_ARGS)
+
+check: $(VENV)/.dev ## lint, format, types, architecture, documentation
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest tests/unit/test_architecture.py tests/unit/test_packaging.py $(wildcard tests/docs)
+
+format: $(VENV)/.dev ## let ruff mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.dev packages ## logship, syslog-ng and wrk side by side (performance: see tests/bench/README.md)
+	$(BIN)/python -m tests.bench $(BENCH_ARGS)
+
+test-system: $(VENV)/.dev packages ## real nginx, Apache, logrotate, systemd tools and Chromium
+	$(BIN)/pytest -m integration -rs $(PYTEST_ARGS) tests/integration
+
+faults: $(VENV)/.dev packages ## kill -9 two hundred times, and whatever else takes minutes
+	LOGSHIP_KILLS=200 $(BIN)/pytest -rs --timeout 1800 $(PYTEST_ARGS) tests/integration/test_kill.py
+	$(BIN)/pytest -m slow --timeout 1800 $(PYTEST_ARGS)
+
+build: $(VENV)/.dev ## wheel and sdist in dist/
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation --outdir dist .
+
+packages: ## Debian packages of the system tests, when missing
+	@.ci/packages
+
+clean: ## remove what the targets above made
+	rm -rf $(VENV) .venv-tools dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+# --- the environment ---------------------------------------------------------------------------------------------
+
+$(VENV)/.created:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "logship needs Python 3.11 or newer; name one: make PYTHON=python3.12 ..." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.runtime: requirements.txt requirements-build.txt pyproject.toml | $(VENV)/.created
+	$(PIP) install --require-hashes --requirement requirements.txt --requirement requirements-build.txt
+	$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.txt $(VENV)/.runtime
+	$(PIP) install --require-hashes --requirement requirements-dev.txt
+	@touch $@
+
+.venv-tools/.done: requirements-tools.txt
+	$(PYTHON) -m venv .venv-tools
+	.venv-tools/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes --requirement $<
+	@touch $@
+
+# --- the lock ----------------------------------------------------------------------------------------------------
+# Names, versions and hashes only: where packages come from is the machine's affair, never the repository's.
+# Locked with Python 3.11, the oldest we support, whose set of dependencies holds those of the newer ones.
+
+PIP_COMPILE = .venv-tools/bin/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-header \
+	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links $(LOCK_ARGS)
+
+lock: .venv-tools/.done ## pin anew from pyproject.toml (make lock LOCK_ARGS=--upgrade)
+	$(PIP_COMPILE) --output-file requirements.txt pyproject.toml
+	$(PIP_COMPILE) --only-build-deps --build-deps-for editable --output-file requirements-build.txt pyproject.toml
+	$(PIP_COMPILE) --extra dev --constraint requirements.txt --output-file requirements-dev.txt pyproject.toml
+	$(PIP_COMPILE) --output-file requirements-tools.txt requirements-tools.in
