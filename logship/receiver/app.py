@@ -1,0 +1,318 @@
+"""The receiver's web application: `/api/event` answers as Plausible does, the rest shows what arrived.
+
+It trusts the headers of whoever calls, as Plausible does, so it belongs on loopback or behind something that sets
+them. Only Plausible's own paths may be read across origins; what was recorded may not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+import structlog
+from aiohttp import web
+
+from logship import __version__, records
+from logship.receiver import address, faults, figures, payload, spam
+from logship.receiver import store as storage
+from logship.receiver.gate import Gate
+from logship.receiver.intake import Intake, Sender
+from logship.receiver.request_id import request_id
+from logship.receiver.turns import Turns
+from logship.receiver.values import Site
+from logship.receiver.visitors import Salts
+
+log = structlog.get_logger(__name__)
+
+_ANSWER_HEADERS = {"access-control-allow-origin": "*", "access-control-allow-credentials": "true"}
+_PREFLIGHT_HEADERS = _ANSWER_HEADERS | {
+    "access-control-max-age": "1728000",
+    "access-control-allow-methods": "GET,POST,PUT,PATCH,DELETE,OPTIONS",
+    "access-control-allow-headers": "Authorization,Content-Type,Accept,Origin,User-Agent,DNT,Cache-Control,"
+    "X-Mx-ReqToken,Keep-Alive,X-Requested-With,If-Modified-Since,X-CSRF-Token",
+}
+_MOST_EVENTS = 100_000
+
+
+class Receiver:
+    """Everything one running receiver holds; the handlers are its methods."""
+
+    def __init__(
+        self,
+        *,
+        sites: Iterable[str | Site],
+        store_path: Path | None,
+        keep_addresses: bool,
+        clock: Callable[[], float],
+        spam_hosts: frozenset[str],
+        patience: float,
+    ) -> None:
+        self.gate = Gate(sites)
+        self.faults = faults.Faults()
+        self._store_path = store_path
+        self._keep_addresses = keep_addresses
+        self._clock = clock
+        self._spam_hosts = spam_hosts
+        self._turns = Turns(patience)
+        self._store: storage.Store
+        self._intake: Intake
+
+    async def open(self, app: web.Application) -> AsyncIterator[None]:
+        """Hold the store open while the application runs."""
+        async with storage.Store(self._store_path) as self._store:
+            salts = Salts(self._store_path and self._store_path.with_name(self._store_path.name + ".salts"))
+            self._intake = Intake(
+                self._store,
+                self.gate,
+                salts,
+                spam_hosts=self._spam_hosts,
+                keep_addresses=self._keep_addresses,
+                clock=self._clock,
+                turns=self._turns,
+            )
+            yield
+
+    async def stats(self) -> dict[str, Any]:
+        """Return the figures of `/api/stats`."""
+        return await self._store.read(lambda connection: figures.of(connection, int(self._clock())))
+
+    async def post_event(self, request: web.Request) -> web.StreamResponse:
+        """Answer `POST /api/event`."""
+        fault = self.faults.next()
+        if fault is not None and (answer := await self._suffer(fault, request)):
+            return answer
+        if not _accepts_json(request.headers.get("Accept")):
+            return _page(406, "Not Acceptable")
+        try:
+            answer = await self._take(request)
+        except payload.Invalid as invalid:
+            answer = _json({"errors": invalid.errors}, 400, _ANSWER_HEADERS)
+        except payload.Unreadable as unreadable:
+            answer = _page(unreadable.status, str(unreadable))
+        except sqlite3.Error:
+            answer = _page(500, "Internal Server Error")
+        return _cut(request) if fault is not None and fault.mode == "lost" else answer
+
+    async def _take(self, request: web.Request) -> web.Response:
+        headers = request.headers
+        sender = Sender(
+            address=records.readable(address.of(headers, request.remote or "")),
+            user_agent=records.readable(headers.get("User-Agent", "")),
+            address_kind=headers.get("X-Plausible-IP-Type", ""),
+        )
+        if headers.get("X-Debug-Request") == "true":
+            return web.Response(text=sender.address, headers=_ANSWER_HEADERS | {"x-debug-ip": sender.address})
+        body = await _read(request)
+        posted = payload.read(payload.decode(headers.get("Content-Type"), body))
+        dropped = await self._intake.take(posted, sender)
+        answer = web.Response(text="ok", status=202, headers=_ANSWER_HEADERS)
+        if dropped:
+            answer.headers["x-plausible-dropped"] = str(dropped)
+        return answer
+
+    async def get_events(self, request: web.Request) -> web.Response:
+        """Answer `GET /api/events?after=ID&limit=N`."""
+        after, limit = _number(request, "after", 0), _number(request, "limit", 1000)
+        rows = await self._store.read(
+            lambda connection: storage.events_after(connection, after, min(limit, _MOST_EVENTS))
+        )
+        shape = _event_with_addresses if self._keep_addresses else _event
+        return _json([shape(row) for row in rows])
+
+    async def get_stats(self, request: web.Request) -> web.Response:
+        """Answer `GET /api/stats`."""
+        return _json(await self.stats())
+
+    async def order_fault(self, request: web.Request) -> web.Response:
+        """Answer `POST /faults`, from this machine only and never from a web page of another origin."""
+        if not _is_loopback(request.remote) or request.content_type != "application/json":
+            return _json({"error": "faults are ordered from this machine, as application/json"}, 403)
+        try:
+            self.faults.order(orjson.loads(await request.read()))
+        except (orjson.JSONDecodeError, AttributeError):
+            return _json({"error": "want a JSON object"}, 400)
+        except faults.FaultError as error:
+            return _json({"error": str(error)}, 400)
+        return await self.get_faults(request)
+
+    async def get_faults(self, _request: web.Request) -> web.Response:
+        """Answer `GET /faults`."""
+        fault = self.faults.pending()
+        return _json({"fault": fault and {"mode": fault.mode, "count": fault.count}, "modes": faults.MODES})
+
+    async def _suffer(self, fault: faults.Fault, request: web.Request) -> web.StreamResponse | None:
+        if fault.mode == "lost":
+            return None
+        if fault.mode in ("slow", "hang"):
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.faults.over.wait(), fault.delay if fault.mode == "slow" else None)
+            return None if fault.mode == "slow" else _cut(request)
+        if fault.mode == "reset":
+            return _cut(request)
+        if fault.mode == "redirect":
+            return web.Response(status=307, headers={"Location": f"https://{request.host}{request.path_qs}"})
+        after = {} if fault.retry_after is None else {"Retry-After": f"{fault.retry_after:g}"}
+        return web.Response(status=int(fault.mode), text="fault on demand", headers=after)
+
+
+def make_app(
+    *,
+    sites: Iterable[str | Site] = (),
+    store_path: Path | None = None,
+    keep_addresses: bool = False,
+    clock: Callable[[], float] = time.time,
+    spam_hosts: frozenset[str] | None = None,
+    patience: float = 1.0,
+) -> web.Application:
+    """Return the application. Its store is opened when it starts, which may raise `store.StoreError`.
+
+    Args:
+        sites: the sites that are known; with none every domain is.
+        store_path: the SQLite file; None keeps everything in memory and forgets it.
+        keep_addresses: store visitors' addresses and User-Agents too.
+        clock: the wall clock, in seconds.
+        spam_hosts: hosts of spam referrers, instead of the small list that ships.
+        patience: how many seconds an event waits while another of its visitor is being stored.
+    """
+    receiver = Receiver(
+        sites=sites,
+        store_path=store_path,
+        keep_addresses=keep_addresses,
+        clock=clock,
+        spam_hosts=spam.load() if spam_hosts is None else spam_hosts,
+        patience=patience,
+    )
+    # One byte more than JSON may have: what is longer is read no further.
+    app = web.Application(client_max_size=payload.JSON_LIMIT, middlewares=[_answer])
+    app[RECEIVER] = receiver
+    app.cleanup_ctx.append(receiver.open)
+    app.on_shutdown.append(_end_faults)
+    app.add_routes(
+        [
+            web.post("/api/event", receiver.post_event),
+            web.options("/api/{path:.*}", _preflight),
+            web.get("/api/health", _health),
+            web.get("/api/system", _system),
+            web.get("/api/error", _error),
+            web.get("/api/events", receiver.get_events),
+            web.get("/api/stats", receiver.get_stats),
+            web.get("/faults", receiver.get_faults),
+            web.post("/faults", receiver.order_fault),
+        ]
+    )
+    return app
+
+
+RECEIVER = web.AppKey("receiver", Receiver)
+
+
+@web.middleware
+async def _answer(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    try:
+        answer = await handler(request)
+    except web.HTTPMethodNotAllowed:
+        answer = _page(404, "Not Found")
+    except web.HTTPException as error:
+        answer = _page(error.status, error.reason)
+    answer.headers["x-request-id"] = request_id(request.headers.get("X-Request-Id"))
+    return answer
+
+
+async def _end_faults(app: web.Application) -> None:
+    app[RECEIVER].faults.over.set()
+
+
+async def _preflight(_request: web.Request) -> web.Response:
+    return web.Response(status=204, headers=_PREFLIGHT_HEADERS)
+
+
+async def _health(_request: web.Request) -> web.Response:
+    return _json({"postgres": "ok", "clickhouse": "ok", "sites_cache": "ok"}, headers=_ANSWER_HEADERS)
+
+
+async def _system(_request: web.Request) -> web.Response:
+    return _json({"build": {"name": "logship receive", "version": __version__}}, headers=_ANSWER_HEADERS)
+
+
+async def _error(_request: web.Request) -> web.Response:
+    return web.Response(headers=_ANSWER_HEADERS)
+
+
+async def _read(request: web.Request) -> bytes:
+    try:
+        return await request.read()
+    except web.HTTPRequestEntityTooLarge:
+        kind = request.content_type
+        if kind == "application/json" or kind.endswith("+json"):
+            raise payload.Unreadable(413, "Request Entity Too Large") from None
+        return b""
+
+
+def _accepts_json(accept: str | None) -> bool:
+    if not accept or "*/*" in accept:
+        return True
+    ranges = (part.partition(";")[0].strip().lower() for part in accept.split(","))
+    return any(item in ("application/json", "application/*") or item.endswith("+json") for item in ranges)
+
+
+def _is_loopback(remote: str | None) -> bool:
+    try:
+        return ipaddress.ip_address(remote or "").is_loopback
+    except ValueError:
+        return False
+
+
+def _cut(request: web.Request) -> web.StreamResponse:
+    if request.transport is not None:
+        request.transport.abort()
+    return web.Response(status=500)
+
+
+def _number(request: web.Request, name: str, default: int) -> int:
+    text = request.query.get(name, "")
+    if text and not (text.isascii() and text.isdigit() and len(text) < 19):
+        raise web.HTTPBadRequest(reason=f"{name}: want a whole number")
+    return int(text) if text else default
+
+
+def _page(status: int, text: str) -> web.Response:
+    return web.Response(status=status, text=text, content_type="text/html", headers=_ANSWER_HEADERS)
+
+
+def _json(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+    return web.Response(body=orjson.dumps(value), status=status, content_type="application/json", headers=headers)
+
+
+def _event(row: sqlite3.Row) -> dict[str, Any]:
+    return {
+        "id": row["id"],
+        "time": datetime.fromtimestamp(row["time"], UTC).isoformat(),
+        "site": row["site"],
+        "name": row["name"],
+        "url": row["url"],
+        "hostname": row["hostname"],
+        "pathname": row["pathname"],
+        "referrer": row["referrer"],
+        "source": row["source"],
+        "utm": {tag: row[f"utm_{tag}"] for tag in ("source", "medium", "campaign", "content", "term")},
+        "props": orjson.Fragment(row["props"]),
+        "revenue": row["revenue"] and orjson.Fragment(row["revenue"]),
+        "interactive": bool(row["interactive"]),
+        "visitor": row["visitor"],
+        "session": row["session"],
+        "dropped": row["dropped"],
+    }
+
+
+def _event_with_addresses(row: sqlite3.Row) -> dict[str, Any]:
+    return _event(row) | {"ip": row["ip"], "user_agent": row["user_agent"]}

@@ -1,0 +1,87 @@
+"""Run the receiver on an address. Whoever enters `serve` has a listening receiver; leaving it stops and stores all."""
+
+from __future__ import annotations
+
+import ipaddress
+import time
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import structlog
+from aiohttp import web
+
+from logship.errors import LogshipError
+from logship.receiver.app import RECEIVER, make_app
+from logship.receiver.values import Site
+
+log = structlog.get_logger(__name__)
+
+
+class ListenError(LogshipError):
+    """The address cannot be listened on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A receiver that listens. ``url`` is its root, without a trailing slash."""
+
+    url: str
+    app: web.Application
+
+    async def stats(self) -> dict[str, Any]:
+        """Return the figures of `/api/stats`."""
+        return await self.app[RECEIVER].stats()
+
+
+@asynccontextmanager
+async def serve(
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    *,
+    sites: Iterable[str | Site] = (),
+    store_path: Path | None = None,
+    keep_addresses: bool = False,
+    clock: Callable[[], float] = time.time,
+    spam_hosts: frozenset[str] | None = None,
+) -> AsyncIterator[Running]:
+    """Listen on an address while the block runs; port 0 takes a free one.
+
+    Raises:
+        ListenError: the address is taken, or is not ours.
+        StoreError: the store cannot be used.
+    """
+    sites = tuple(sites)
+    app = make_app(
+        sites=sites, store_path=store_path, keep_addresses=keep_addresses, clock=clock, spam_hosts=spam_hosts
+    )
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0)
+    try:
+        await runner.setup()
+        yield Running(await _listen(runner, host, port), app)
+    finally:
+        await runner.cleanup()
+
+
+async def _listen(runner: web.AppRunner, host: str, port: int) -> str:
+    try:
+        await web.TCPSite(runner, host, port, backlog=1024).start()
+    except (OSError, OverflowError) as error:
+        raise ListenError(f"{_shown(host, port)}: cannot listen: {error}") from error
+    _warn_of_strangers(host)
+    return f"http://{_shown(host, runner.addresses[0][1])}"
+
+
+def _warn_of_strangers(host: str) -> None:
+    try:
+        is_local = host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        is_local = False
+    if not is_local:
+        log.warning("receiver.open_to_others", host=host, why="anyone who reaches it can post and read events")
+
+
+def _shown(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,0 +1,181 @@
+"""Keep arrivals and visits in SQLite. What `add` returned for is on disk; many callers share one commit.
+
+While one batch is being written in a thread, the next one collects: under load a commit carries hundreds of events,
+when it is quiet an event waits for nothing but its own. Readers of a file have a connection of their own and see
+whole batches, ids ascending without gaps to come, so polling by id misses nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields
+from operator import attrgetter
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+import structlog
+
+from logship.errors import LogshipError
+from logship.receiver.values import Arrival, Visit
+
+log = structlog.get_logger(__name__)
+
+_SCHEMA_VERSION = 1
+_T = TypeVar("_T")
+
+_ARRIVAL_COLUMNS = [column.name for column in fields(Arrival)]
+_VISIT_COLUMNS = [column.name for column in fields(Visit)]
+_arrival_row = attrgetter(*_ARRIVAL_COLUMNS)
+_visit_row = attrgetter(*_VISIT_COLUMNS)
+
+
+def _insert(table: str, columns: list[str]) -> str:
+    return f"INSERT OR REPLACE INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"  # noqa: S608
+
+
+_INSERT_ARRIVAL = _insert("arrivals", _ARRIVAL_COLUMNS)
+_INSERT_VISIT = _insert("visits", _VISIT_COLUMNS)
+_SCHEMA = f"""
+CREATE TABLE arrivals (id INTEGER PRIMARY KEY, {", ".join(_ARRIVAL_COLUMNS[1:])});
+CREATE INDEX arrivals_by_time ON arrivals (time);
+CREATE TABLE visits (id INTEGER PRIMARY KEY, {", ".join(_VISIT_COLUMNS[1:])});
+CREATE INDEX visits_by_last ON visits (last);
+PRAGMA user_version = {_SCHEMA_VERSION};
+"""
+
+
+class StoreError(LogshipError):
+    """The store cannot be used: not writable, not a database, or written by a newer version."""
+
+
+class _Batch:
+    """What one commit will write, and who waits for it."""
+
+    def __init__(self) -> None:
+        self.arrivals: list[Arrival] = []
+        self.visits: dict[int, Visit] = {}
+        self.written = asyncio.Event()
+        self.error: sqlite3.Error | None = None
+
+
+class Store:
+    """The database of one receiver. Use it as an async context manager; only one process may write to a file."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._writing = _connect(path)
+        self._reading = _connect(path) if path else self._writing
+        self._writer = ThreadPoolExecutor(1, "store-writer")
+        self._reader = ThreadPoolExecutor(1, "store-reader") if path else self._writer
+        self._last_arrival = _highest(self._writing, "arrivals")
+        self._last_visit = _highest(self._writing, "visits")
+        self._batch = _Batch()
+        self._wanted = asyncio.Event()
+        self._closing = False
+        self._flusher: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Store:
+        """Start writing."""
+        self._flusher = asyncio.create_task(self._flush_forever())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Write what is waiting, then close."""
+        assert self._flusher is not None
+        self._closing = True
+        self._wanted.set()
+        await self._flusher
+        for executor in {self._writer, self._reader}:
+            executor.shutdown()
+        for connection in {self._writing, self._reading}:
+            connection.close()
+
+    def next_visit(self) -> int:
+        """Return the id of the next visit: ascending, never used twice."""
+        self._last_visit += 1
+        return self._last_visit
+
+    async def add(self, arrival: Arrival, visit: Visit | None = None) -> None:
+        """Write an arrival and its visit's new state; return when they are committed.
+
+        The arrival gets its id here, in the order of writing, so that no reader ever sees a later one first.
+
+        Raises:
+            sqlite3.Error: it could not be written, and nothing of it was.
+        """
+        batch = self._batch
+        self._last_arrival += 1
+        arrival.id = self._last_arrival
+        batch.arrivals.append(arrival)
+        if visit is not None:
+            batch.visits[visit.id] = visit
+        self._wanted.set()
+        await batch.written.wait()
+        if batch.error is not None:
+            raise batch.error
+
+    async def read(self, query: Callable[[sqlite3.Connection], _T]) -> _T:
+        """Return what a function reads from the database; it runs in a thread and must not write."""
+        return await asyncio.get_running_loop().run_in_executor(self._reader, query, self._reading)
+
+    def open_visits(self, since: int) -> list[Visit]:
+        """Return the visits that were alive at a time, oldest first: a restart goes on with them."""
+        rows = self._writing.execute("SELECT * FROM visits WHERE last >= ? ORDER BY last", (since,))
+        return [Visit(**dict(row)) for row in rows]
+
+    async def _flush_forever(self) -> None:
+        while not self._closing or self._batch.arrivals:
+            await self._wanted.wait()
+            self._wanted.clear()
+            await self._flush()
+
+    async def _flush(self) -> None:
+        batch, self._batch = self._batch, _Batch()
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._writer, self._write, batch)
+        except sqlite3.Error as error:
+            log.error("store.not_written", events=len(batch.arrivals), error=str(error))  # noqa: TRY400
+            batch.error = error
+        batch.written.set()
+
+    def _write(self, batch: _Batch) -> None:
+        with self._writing as connection:
+            connection.executemany(_INSERT_ARRIVAL, map(_arrival_row, batch.arrivals))
+            connection.executemany(_INSERT_VISIT, map(_visit_row, batch.visits.values()))
+
+
+def events_after(connection: sqlite3.Connection, after: int, limit: int) -> Iterable[sqlite3.Row]:
+    """Return the arrivals with a higher id, oldest first."""
+    return connection.execute("SELECT * FROM arrivals WHERE id > ? ORDER BY id LIMIT ?", (after, limit)).fetchall()
+
+
+def _connect(path: Path | None) -> sqlite3.Connection:
+    # Without a path SQLite keeps a private database that lives in its cache, spills to a temporary file when it grows
+    # beyond that, and is gone afterwards: memory stays bounded however long a demonstration runs.
+    try:
+        connection = sqlite3.connect(str(path) if path else "", check_same_thread=False, timeout=5)
+        connection.row_factory = sqlite3.Row
+        _prepare(connection)
+    except sqlite3.Error as error:
+        raise StoreError(f"{path}: cannot be used as a store: {error}") from error
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
+    connection.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -65536;")
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version > _SCHEMA_VERSION:
+        raise sqlite3.DatabaseError("it was written by a newer logship; upgrade, or name another file")
+    if version == 0:
+        connection.executescript(_SCHEMA)
+
+
+def _highest(connection: sqlite3.Connection, table: str) -> int:
+    found: Any = connection.execute(f"SELECT max(id) FROM {table}").fetchone()[0]  # noqa: S608
+    return int(found or 0)
