@@ -14,7 +14,7 @@ import os
 import threading
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from fcntl import LOCK_EX, LOCK_NB, flock
 from hashlib import sha256
@@ -169,7 +169,7 @@ def _same(old: _Generation, new: _Generation) -> bool:
     if old.sources != new.sources or len(old.positions) != len(new.positions):
         return False
     return all(
-        replace(now, seen=before.seen) == before and abs(now.seen - before.seen) < _SEEN_GRAIN
+        before == now or (abs(now.seen - before.seen) < _SEEN_GRAIN and replace(now, seen=before.seen) == before)
         for before, now in zip(old.positions, new.positions, strict=True)
     )
 
@@ -276,7 +276,7 @@ def _encode(generation: _Generation) -> bytes:
         {
             "version": VERSION,
             "sources": sorted(generation.sources),
-            "positions": [asdict(position) for position in generation.positions],
+            "positions": [_plain(position) for position in generation.positions],
         }
     )
     return b'{"checksum":"%s",%s\n' % (_checksum(body).encode(), body[1:])
@@ -318,15 +318,26 @@ def _checksum(body: bytes) -> str:
     return "sha256:" + sha256(body).hexdigest()
 
 
+_FIELDS = tuple(field.name for field in fields(Position))
+
+
+def _plain(position: Position) -> dict[str, Any]:
+    written = {name: getattr(position, name) for name in _FIELDS}
+    return written | {"fingerprint": _proof(position.fingerprint), "anchor": _proof(position.anchor)}
+
+
+def _proof(proof: Fingerprint | Anchor) -> dict[str, Any]:
+    return {"length": proof.length, "digest": proof.digest}
+
+
 def _position(written: dict[str, Any]) -> Position:
     """Read what this version knows; a later release may say more under the same version."""
-    plain = ("source", "path", "device", "inode", "offset", "seen", "finished")
     fingerprint, anchor = written["fingerprint"], written["anchor"]
-    return Position(
-        **{name: written[name] for name in plain},
-        fingerprint=Fingerprint(fingerprint["length"], fingerprint["digest"]),
-        anchor=Anchor(anchor["length"], anchor["digest"]),
-    )
+    proofs = {
+        "fingerprint": Fingerprint(fingerprint["length"], fingerprint["digest"]),
+        "anchor": Anchor(anchor["length"], anchor["digest"]),
+    }
+    return Position(**{name: written[name] for name in _FIELDS} | proofs)
 
 
 # The lock
