@@ -1,0 +1,102 @@
+"""Read a log's time: bytes to seconds since the epoch, UTC, or None when there is no such moment.
+
+Strict: 29 February 2025 is no time, and neither is one outside of 1970 to 9999. A leap second (60) is the second after
+59. Within a minute only the seconds change, so the minute is remembered.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta, timezone
+from functools import lru_cache
+
+MONTHS = {name: at + 1 for at, name in enumerate(b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split())}
+
+_SECONDS = {b"%02d" % second: second for second in range(61)}
+_MINUTE = re.compile(rb"(\d\d)/([A-Z][a-z]{2})/(\d{4}):(\d\d):(\d\d): ([+-]\d{4})")
+_ISO = re.compile(
+    rb"(\d{4})[-/](\d\d)[-/](\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9})\d{0,9})?(?: ?([Zz]|[+-]\d\d(?::?\d\d)?))?"
+)
+_EPOCH = re.compile(rb"\d{1,19}(?:\.\d{1,19})?")
+_END = 253_402_300_800.0  # 1 January 10000
+# Servers write seconds, milliseconds (Caddy, Traefik's relatives), microseconds (Apache's usec) or nanoseconds. A
+# number of seconds from now until the year 5138 is below the first bound.
+_UNITS = ((1e11, 1.0), (1e14, 1e3), (1e17, 1e6), (1e20, 1e9))
+
+
+def clf(value: bytes) -> float | None:
+    """Read ``10/Oct/2025:13:55:36 +0000``."""
+    if len(value) != 26:
+        return None
+    minute = _minute(value[:18] + value[20:])
+    second = _SECONDS.get(value[18:20])
+    return None if minute is None or second is None else minute + second
+
+
+def iso(value: bytes) -> float | None:
+    """Read ISO 8601 with an optional fraction; without an offset it is UTC."""
+    match = _ISO.fullmatch(value)
+    if match is None:
+        return None
+    year, month, day, hour, minute, second, fraction, zone = match.groups()
+    date = (int(year), int(month), int(day), int(hour), int(minute))
+    start = moment(date, _offset(zone or b"Z"))
+    if start is None or int(second) > 60:
+        return None
+    return start + int(second) + (int(fraction) / 10 ** len(fraction) if fraction else 0.0)
+
+
+def epoch(value: bytes) -> float | None:
+    """Read seconds since the epoch with a fraction, or milli-, micro- and nanoseconds, told by their size."""
+    if _EPOCH.fullmatch(value) is None:
+        return None
+    number = float(value)
+    return next((number / unit for bound, unit in _UNITS if number < bound), None)
+
+
+def seconds(value: bytes) -> float | None:
+    """Read seconds since the epoch, as ``$msec`` and ``%{sec}t`` are."""
+    number = float(value) if _EPOCH.fullmatch(value) else _END
+    return number if number < _END else None
+
+
+def any_of(value: bytes) -> float | None:
+    """Read whichever of the three it is."""
+    if value[2:3] == b"/":
+        return clf(value)
+    return iso(value) if value[4:5] in (b"-", b"/") else epoch(value)
+
+
+Time = Callable[[bytes], float | None]
+READERS: Mapping[str, Time] = {"clf": clf, "iso": iso, "seconds": seconds, "any": any_of}
+
+
+def moment(date: tuple[int, int, int, int, int], offset: timedelta | None) -> float | None:
+    """Return the first second of a minute, None when the calendar has no such minute."""
+    if offset is None:
+        return None
+    try:
+        start = datetime(*date, tzinfo=timezone(offset)).timestamp()
+    except (ValueError, OverflowError):
+        return None
+    return start if 0 <= start < _END - 60 else None
+
+
+@lru_cache(256)
+def _minute(value: bytes) -> float | None:
+    match = _MINUTE.fullmatch(value)
+    if match is None:
+        return None
+    day, month, year, hour, minute, zone = match.groups()
+    return moment((int(year), MONTHS.get(month, 0), int(day), int(hour), int(minute)), _offset(zone))
+
+
+def _offset(zone: bytes) -> timedelta | None:
+    if zone in b"Zz":
+        return UTC.utcoffset(None)
+    digits = zone[1:].replace(b":", b"").ljust(4, b"0")
+    hours, minutes = int(digits[:2]), int(digits[2:])
+    if hours > 23 or minutes > 59:
+        return None
+    return timedelta(hours=hours, minutes=minutes) * (-1 if zone[:1] == b"-" else 1)
