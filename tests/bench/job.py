@@ -1,0 +1,130 @@
+"""The log everyone is measured on: combined format, a fixed seed, and a mix whose every share is exact.
+
+60 % of the lines are assets, 15 % come from crawlers and HTTP libraries, 5 % are errors (some lines are two of these),
+and 23.83 % are page views: what is left when the other three are taken away. The times end now, so that no line is
+too old to be sent and the check for it still has to be made.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from logship import traffic
+
+# kind -> share of a million lines. Crawlers and libraries: 15 %, of which 2 % fetch assets.
+# Errors: 5 %, of which 1 % are missing assets and 2 % crawlers'. Their sum is exactly one.
+_SHARES = {
+    "pageview": 238_336,
+    "asset": 570_004,
+    "asset by a machine": 20_000,
+    "asset missing": 10_000,
+    "crawler": 70_000,
+    "library": 40_000,
+    "crawler's error": 20_000,
+    "error": 20_000,
+    "redirect": 6_660,
+    "form": 5_000,
+}
+_CHUNK = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A log on disk, and what a right answer to it is."""
+
+    path: Path
+    lines: int
+    size: int
+    pageviews: int
+    mix: dict[str, int]
+
+    def __str__(self) -> str:
+        shares = ", ".join(f"{kind} {count:,} ({100 * count / self.lines:.1f} %)" for kind, count in self.mix.items())
+        return f"{self.lines:,} lines, {self.size / 1e6:.1f} MB, {self.pageviews:,} page views: {shares}"
+
+
+def write(path: Path, lines: int, *, seed: int = 1, pageviews_only: bool = False, now: float | None = None) -> Job:
+    """Write the log, anew: same seed, same lines but for their times, which end at ``now``."""
+    mix = {"pageview": lines} if pageviews_only else _mix(lines)
+    kinds = [kind for kind, count in mix.items() for _ in range(count)]
+    dice = random.Random(seed)
+    dice.shuffle(kinds)
+    makers = _makers(dice)
+    end = time.time() if now is None else now
+    with path.open("w", encoding="ascii") as log:
+        for start in range(0, lines, _CHUNK):
+            some = kinds[start : start + _CHUNK]
+            log.write("".join(makers[kind](_when(end - (lines - start - i) // 100)) for i, kind in enumerate(some)))
+    return Job(path, lines, path.stat().st_size, mix["pageview"], mix)
+
+
+def _mix(lines: int) -> dict[str, int]:
+    counts = {kind: lines * share // 1_000_000 for kind, share in _SHARES.items()}
+    counts["asset"] += lines - sum(counts.values())
+    return counts
+
+
+def _makers(dice: random.Random) -> dict[str, Callable[[str], str]]:
+    """Return for each kind what makes a line of it at a time."""
+    visitors = [(_address(dice), dice.choice(traffic.PEOPLE)) for _ in range(40_000)]
+    machines = {
+        "crawler": [(_address(dice), agent) for agent in traffic.CRAWLERS for _ in range(20)],
+        "library": [(_address(dice), agent) for agent in traffic.LIBRARIES if agent for _ in range(20)],
+    }
+    pages = [f"/{section}/{_slug(dice)}" for section in ("blog", "docs", "shop", "about") for _ in range(120)] + ["/"]
+    assets = [f"/static/{_slug(dice)}.{extension}" for extension in _EXTENSIONS for _ in range(25)]
+    inner = [f"https://example.com{page}" for page in pages]
+    referrers = ["-"] * len(inner) + ["https://www.google.com/"] * (len(inner) // 5) + inner
+    choose = dice.choice
+
+    def line(who: list[tuple[str, str]], targets: list[str], status: int, method: str = "GET") -> Callable[[str], str]:
+        def make(when: str) -> str:
+            address, agent = choose(who)
+            target = choose(targets)
+            if dice.random() < 0.1:
+                target += choose(_QUERIES)
+            size, referrer = dice.randrange(200, 90_000), choose(referrers)
+            return f'{address} - - [{when}] "{method} {target} HTTP/1.1" {status} {size} "{referrer}" "{agent}"\n'
+
+        return make
+
+    return {
+        "pageview": line(visitors, pages, 200),
+        "asset": line(visitors, assets, 200),
+        "asset by a machine": line(machines["crawler"], assets, 200),
+        "asset missing": line(visitors, assets, 404),
+        "crawler": line(machines["crawler"], pages, 200),
+        "library": line(machines["library"], pages, 200),
+        "crawler's error": line(machines["crawler"], pages, 404),
+        "error": line(visitors, pages, 404),
+        "redirect": line(visitors, pages, 301),
+        "form": line(visitors, pages, 200, "POST"),
+    }
+
+
+_EXTENSIONS = ("css", "js", "png", "jpg", "webp", "avif", "svg", "woff2", "ico", "map")
+_QUERIES = ("?v=3", "?page=2", "?utm_source=newsletter&utm_medium=email", "?q=access+log&sort=new", "?ref=friend")
+_WORDS = ("access", "agent", "banner", "cookie", "daemon", "event", "filter", "graph", "index", "kernel", "ledger")
+
+
+def _slug(dice: random.Random) -> str:
+    return "-".join(dice.sample(_WORDS, 3))
+
+
+def _address(dice: random.Random) -> str:
+    return f"{dice.choice((192, 198, 203))}.{dice.randrange(256)}.{dice.randrange(256)}.{dice.randrange(1, 255)}"
+
+
+def _when(at: float) -> str:
+    second = int(at)
+    if second not in _TIMES:
+        _TIMES.clear()
+        _TIMES[second] = time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime(second))
+    return _TIMES[second]
+
+
+_TIMES: dict[int, str] = {}

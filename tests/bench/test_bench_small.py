@@ -1,0 +1,94 @@
+"""Every benchmark, once, small and untimed: a benchmark that nobody runs stops running."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.bench import job, memory, programs, report, target
+
+LINES = 3_000
+
+
+def need(*binaries: str) -> None:
+    for name in binaries:
+        if not (shutil.which(name) or Path("/usr/sbin", name).exists()):
+            pytest.skip(f"{name} is not installed: `make packages` installs it")
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> job.Job:
+    return job.write(tmp_path / "access.log", LINES)
+
+
+def test_the_same_seed_writes_the_same_log(tmp_path: Path) -> None:
+    """Two runs of a benchmark, however far apart, see the same lines."""
+    one = job.write(tmp_path / "one", 500, now=1e9)
+    two = job.write(tmp_path / "two", 500, now=1e9)
+    assert one.path.read_bytes() == two.path.read_bytes()
+    assert one.mix == two.mix
+
+
+def test_the_shares_are_those_of_the_job(tmp_path: Path) -> None:
+    """60 % assets, 15 % crawlers and libraries, 5 % errors; of 500,000 lines 119,168 are page views."""
+    mix = job._mix(500_000)
+    assert sum(mix.values()) == 500_000
+    assert mix["pageview"] == 119_168
+    assert sum(count for kind, count in mix.items() if "asset" in kind) == pytest.approx(300_000, abs=5)
+    machines = ("asset by a machine", "crawler", "library", "crawler's error")
+    assert sum(mix[kind] for kind in machines) == 75_000
+    assert sum(mix[kind] for kind in ("asset missing", "crawler's error", "error")) == 25_000
+
+
+def test_logship_makes_one_event_a_page_view(small: job.Job, tmp_path: Path) -> None:
+    """What is measured is the right answer."""
+    need("nginx")
+    with target.nginx(tmp_path / "nginx") as nginx:
+        run = programs.logship(small, nginx, tmp_path)
+    report.require_equal_work(small, "logship", run)
+    assert run.cpu_seconds
+    assert run.peak_rss
+
+
+def test_syslog_ng_makes_one_event_a_page_view(small: job.Job, tmp_path: Path) -> None:
+    """The peer does the same job, or the comparison is worth nothing."""
+    need("nginx", "syslog-ng")
+    with target.nginx(tmp_path / "nginx") as nginx:
+        run = programs.syslog_ng(small, nginx, tmp_path)
+    report.require_equal_work(small, "syslog-ng", run)
+
+
+def test_wrk_finds_the_ceiling(tmp_path: Path) -> None:
+    """wrk and nginx agree on the number of requests, but for those that were cut off at the end."""
+    need("nginx", "wrk")
+    with target.nginx(tmp_path / "nginx") as nginx:
+        nginx.reset()
+        run = programs.wrk(nginx, tmp_path, seconds=1)
+        assert 0 <= nginx.events() - run.events <= 32
+
+
+async def test_memory_stays_small_under_a_backlog(tmp_path: Path) -> None:
+    """A log that is far bigger than what the receiver takes does not end up in memory."""
+    seen = await memory.measure(tmp_path, size=20_000_000, seconds=3, delay=0.02)
+    assert seen.events > 0
+    assert seen.peak <= memory.GOAL
+
+
+def test_unequal_work_is_refused(small: job.Job) -> None:
+    """No figures are better than figures of two different jobs."""
+    with pytest.raises(report.UnequalError, match="not the same job"):
+        report.require_equal_work(small, "logship", programs.Run(1.0, small.pageviews - 1, small.lines))
+
+
+def test_figures_go_between_their_marks(small: job.Job, tmp_path: Path) -> None:
+    """The README's own text survives, and what is in it is the newest run."""
+    readme = tmp_path / "README.md"
+    readme.write_text(f"before\n{report._BEGIN}\nold\n{report._END}\nafter\n")
+    run = programs.Run(2.0, small.pageviews, small.lines, 0.5, 40_000_000)
+    report.write_figures(readme, report.markdown(small, {"logship": [run], "syslog-ng": [run]}))
+    text = readme.read_text()
+    assert "old" not in text
+    assert text.startswith("before\n")
+    assert text.endswith("after\n")
+    assert "| logship | 1,500 |" in text
+    assert "| lines/s, logship : syslog-ng | 1.00 |" in text
