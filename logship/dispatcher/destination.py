@@ -1,0 +1,415 @@
+"""One API: what is queued for it, the lanes that deliver, and the acknowledgements.
+
+    add -> (company, up to batch.max_wait) -> a visitor's lane -> attempt, again, ... -> ack
+
+Memory is bounded: `add` waits while four batches are here. A visitor (client address and User-Agent) keeps its lane,
+so its events arrive in order and never two at a time. Only an ack settles an event, and it is given for three things:
+accepted, written to the dead letters, expired.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import random as chance
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import structlog
+
+from logship.deadletter import DeadLetters
+from logship.dispatcher import request
+from logship.dispatcher.lane import Lane, Terms
+from logship.dispatcher.retry import CAUSES, DOWN, MISCONFIGURED, RETRY_AFTER, Gate, Pace
+from logship.dispatcher.tally import Tally
+from logship.dispatcher.wire import Wire
+from logship.metrics import Metrics
+from logship.records import Delivered, Delivery, Misconfigured, Outcome, Refused, TryAgain, Verdict
+from logship.settings import DestinationSettings
+
+log = structlog.get_logger(__name__)
+
+# Four batches keep all lanes busy while the next chunk is read: 2,000 events by default, about 3 MB.
+_BATCHES_HELD = 4
+# Reading goes on when a quarter is free: waking it for each event that leaves would cost more than the event.
+_ROOM_AGAIN = 0.75
+# How long a full queue is waited for before `when_full: dead_letter` gives up.
+_PATIENCE = 1.0
+_NEWS_EVERY = 60.0
+
+
+class Destination:
+    """Delivers events to one API until each is settled. ``run`` it in a task, ``add`` to it, ``stop`` it.
+
+    ``clock`` is monotonic seconds, ``now`` the wall clock (for expiry and what people read), ``random`` in [0, 1).
+    ``max_event_age`` may be set anew at any time.
+    """
+
+    def __init__(
+        self,
+        settings: DestinationSettings,
+        *,
+        ack: Callable[[Delivery, Outcome], None],
+        dead_letters: DeadLetters,
+        metrics: Metrics,
+        max_event_age: float | None,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], float] = time.time,
+        random: Callable[[], float] = chance.random,
+    ) -> None:
+        self.max_event_age = max_event_age
+        self._ack = ack
+        self._dead_letters = dead_letters
+        self._metrics = metrics
+        self._clock = clock
+        self._now = now
+        self._random = random
+        self._held = 0
+        self._waiting: deque[Delivery] = deque()  # for company, or for lanes that are not there yet
+        self._company: asyncio.TimerHandle | None = None
+        self._room = asyncio.Event()
+        self._room.set()
+        self._full_since: float | None = None
+        self._settled = asyncio.Event()
+        self._lanes: list[Lane] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        self._running = self._ended = False
+        self._finished = asyncio.Event()
+        self._last_error: dict[str, object] | None = None
+        self._told: dict[object, float] = {}
+        self._tally = Tally(metrics, settings.name)
+        self._cause: str | None = None
+        self._use(settings)
+
+    async def run(self) -> None:
+        """Deliver until stopped. Cancelled: abort at once; what is not settled stays unsettled."""
+        self._running = True
+        try:
+            while not self._ended:
+                await self._run_lanes()
+        finally:
+            self._ended = True
+            self._finished.set()
+            self._room.set()
+            self._tally.flush()
+
+    async def add(self, deliveries: Sequence[Delivery]) -> None:
+        """Queue deliveries; wait while the queue is full. After `stop` they are left unsettled."""
+        for index, delivery in enumerate(deliveries):
+            if self._held >= self._capacity and not await self._make_room(deliveries[index:]):
+                return
+            if self._ended:
+                return
+            self._held += 1
+            if self._settings.batch.max_wait or not self._lanes:
+                self._wait_for_company(delivery)
+            else:
+                self._put(delivery)
+
+    async def stop(self, grace: float) -> int:
+        """Settle what is queued and in flight, for up to ``grace`` seconds. Return how many are not settled."""
+        self._spread()
+        self._gate.hurry(self._clock())
+        for lane in self._lanes:
+            lane.hurry()
+        if not self._hopeless(grace):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(grace if grace < math.inf else None):
+                    await self._until_settled()
+        self._end()
+        if self._running:
+            await self._finished.wait()
+        return self._held
+
+    def apply(self, settings: DestinationSettings) -> None:
+        """Go on under new settings, with new connections, after the attempts that are under way."""
+        if settings == self._settings:
+            return
+        keeps_hold = self._gate.cause == RETRY_AFTER and settings.url == self._settings.url
+        hold = self._gate.not_before if keeps_hold else None
+        self._use(settings)
+        if hold is not None:
+            self._gate.hold(hold)
+        for lane in self._lanes:
+            lane.leave()
+
+    def status(self) -> dict[str, Any]:
+        """Tell how it goes, as JSON-able values."""
+        self._tally.flush()
+        in_flight = self._in_flight()
+        return {
+            "name": self._settings.name,
+            "url": _without_credentials(self._settings.url),
+            "state": {None: "ok", MISCONFIGURED: "paused"}.get(self._gate.cause, "backing off"),
+            "cause": self._gate.cause,
+            "retry_in": max(0.0, round(self._gate.not_before - self._clock(), 1)) if self._gate.cause else None,
+            "queued": self._held - in_flight,
+            "in_flight": in_flight,
+            "connections": len(self._lanes),
+            "counts": dict(self._tally.totals),
+            "dropping": self._tally.dropping(),
+            "last_error": self._last_error,
+        }
+
+    # -- lanes
+
+    def _use(self, settings: DestinationSettings) -> None:
+        """Build everything anew; nothing is touched if that fails."""
+        wire = Wire(settings)
+        gate = Gate(settings.retry, settings.connections, self._random)
+        rate = settings.max_events_per_second
+        self._terms = Terms(
+            wire=wire,
+            render=request.renderer(settings),
+            retry=settings.retry,
+            gate=gate,
+            pace=Pace(rate) if rate is not None else None,
+            expired=self._expired,
+            settle=self._settle,
+            bury=self._bury_one,
+            answered=self._answered,
+            gate_changed=self._gate_changed,
+            idle=self._tally.flush,
+            clock=self._clock,
+            random=self._random,
+        )
+        self._settings = settings
+        self._gate = gate
+        self._capacity = max(_BATCHES_HELD * settings.batch.max_events, settings.connections)
+        self._room_again = int(self._capacity * _ROOM_AGAIN)
+        self._watch_gauges()
+
+    async def _run_lanes(self) -> None:
+        """Run one set of lanes until they leave; what they did not settle waits for the next."""
+        terms = self._terms
+        lanes = self._lanes = [Lane(terms) for _ in range(self._settings.connections)]
+        self._spread()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                self._tasks = [tasks.create_task(lane.run()) for lane in lanes]
+        finally:
+            self._lanes = []
+            self._waiting.extendleft(delivery for lane in lanes for delivery in reversed(lane.queue))
+            await terms.wire.close()
+
+    def _end(self) -> None:
+        self._ended = True
+        for lane, task in zip(self._lanes, self._tasks, strict=False):
+            lane.leave()
+            task.cancel()
+
+    # -- the queue
+
+    def _put(self, delivery: Delivery) -> None:
+        lanes = self._lanes
+        event = delivery.event
+        lane = lanes[hash((event.client_ip, event.user_agent)) % len(lanes)]
+        lane.queue.append(delivery)
+        lane.wake()
+
+    def _wait_for_company(self, delivery: Delivery) -> None:
+        batch = self._settings.batch
+        self._waiting.append(delivery)
+        if len(self._waiting) >= batch.max_events:
+            self._spread()
+        elif self._company is None and self._lanes:
+            self._company = asyncio.get_running_loop().call_later(batch.max_wait, self._spread)
+
+    def _spread(self) -> None:
+        """Give what waits to its lanes."""
+        if self._company is not None:
+            self._company.cancel()
+            self._company = None
+        while self._lanes and self._waiting:
+            self._put(self._waiting.popleft())
+
+    async def _make_room(self, rest: Sequence[Delivery]) -> bool:
+        """Wait until there is room. False: the rest has found its end elsewhere, there is nothing to queue."""
+        if self._full_since is None:
+            self._full_since = self._clock()
+        while self._held >= self._capacity and not self._ended:
+            self._room.clear()
+            patience = self._patience()
+            if patience > 0.0:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._room.wait(), patience if patience < math.inf else None)
+            elif await self._bury(rest, None, "queue full (when_full: dead_letter)"):
+                for delivery in rest:
+                    self._tally.settled(Outcome.DEAD_LETTER)
+                    self._ack(delivery, Outcome.DEAD_LETTER)
+                return False
+            else:
+                self._full_since = self._clock()
+        return not self._ended
+
+    def _patience(self) -> float:
+        if self._settings.when_full == "wait" or self._full_since is None:
+            return math.inf
+        return self._full_since + _PATIENCE - self._clock()
+
+    # -- what lanes tell
+
+    def _expired(self, delivery: Delivery) -> bool:
+        oldest = self.max_event_age
+        return oldest is not None and delivery.time is not None and self._now() - delivery.time > oldest
+
+    def _settle(self, delivery: Delivery, outcome: Outcome) -> None:
+        self._held -= 1
+        if self._held <= self._room_again and self._full_since is not None:
+            self._full_since = None
+            self._room.set()
+        if not self._held:
+            self._settled.set()
+        self._tally.settled(outcome)
+        try:
+            self._ack(delivery, outcome)
+        except Exception:
+            log.exception("ack.failed", destination=self._settings.name)
+
+    def _answered(self, delivery: Delivery, verdict: Verdict, seconds: float, now: float) -> None:
+        self._tally.answered(verdict, seconds, delivery.attempts, now)
+        if type(verdict) is Delivered:
+            alarm = self._tally.accepted(delivery.event.domain, verdict)
+            if alarm is not None:
+                self._tell_of_drops(delivery.event.domain, alarm)
+        else:
+            self._tell_of(verdict, delivery)
+
+    def _gate_changed(self) -> None:
+        for lane in self._lanes:
+            lane.wake()
+        cause, before = self._gate.cause, self._cause
+        if cause == before:
+            return
+        self._cause = cause
+        if cause is None:
+            log.info("destination.resumed", destination=self._settings.name, was=before)
+
+    def _tell_of(self, verdict: Verdict, delivery: Delivery) -> None:
+        """Log what went wrong, once a minute for each kind. Never an address, a URL or the server's own words."""
+        name = self._settings.name
+        if isinstance(verdict, Misconfigured):
+            self._note_error(verdict.detail, verdict.status)
+            if self._news((MISCONFIGURED, verdict.status, verdict.detail)):
+                log.error(
+                    "destination.misconfigured",
+                    destination=name,
+                    status=verdict.status,
+                    help=verdict.detail,
+                    probed_every_seconds=self._settings.retry.max,
+                )
+        elif isinstance(verdict, TryAgain):
+            self._note_error(verdict.reason, verdict.status)
+            kind = verdict.reason.partition(":")[0]
+            if self._news((DOWN, kind)):
+                log.warning(
+                    "destination.failed",
+                    destination=name,
+                    reason=verdict.reason,
+                    retry_after=verdict.after,
+                    ambiguous=verdict.ambiguous,
+                )
+        elif isinstance(verdict, Refused):
+            self._note_error("event refused, see dead-letter.jsonl", verdict.status)
+            if self._news(("refused", verdict.status)):
+                log.error("event.refused", destination=name, status=verdict.status, domain=delivery.event.domain)
+
+    def _tell_of_drops(self, domain: str, alarm: bool) -> None:
+        name = self._settings.name
+        if not alarm:
+            log.info("destination.accepted_again", destination=name, domain=domain)
+            return
+        log.error(
+            "destination.dropping",
+            destination=name,
+            domain=domain,
+            help="Plausible drops nearly everything it accepts for this domain. Likely causes: the domain is not a "
+            "site of this Plausible; the address sent is the proxy's, not the visitor's (client_ip, ip_headers); "
+            "an unpaid plan; a hostname or address blocked in the site's Shields",
+        )
+
+    def _news(self, kind: object) -> bool:
+        now = self._clock()
+        if now - self._told.get(kind, -math.inf) < _NEWS_EVERY:
+            return False
+        self._told[kind] = now
+        return True
+
+    def _note_error(self, reason: str, status: int | None) -> None:
+        self._last_error = {"time": _written(self._now()), "status": status, "reason": reason}
+
+    # -- dead letters
+
+    async def _bury_one(self, delivery: Delivery, verdict: Refused | TryAgain) -> bool:
+        detail = verdict.detail if isinstance(verdict, Refused) else f"sent, but never answered: {verdict.reason}"
+        return await self._bury([delivery], verdict.status, detail)
+
+    async def _bury(self, deliveries: Sequence[Delivery], status: int | None, detail: str) -> bool:
+        """Write dead letters. False: the disk refused them, nothing is settled."""
+        time_now = _written(self._now())
+        entries = [_letter(delivery, status, detail, time_now) for delivery in deliveries]
+        try:
+            await asyncio.to_thread(self._dead_letters.append_many, entries)
+        except OSError as error:
+            self._metrics.dead_letter_failures.inc()
+            if self._news("dead letters"):
+                log.error(  # noqa: TRY400 - the disk's word says all, a traceback would not help
+                    "dead_letter.failed",
+                    destination=self._settings.name,
+                    error=error.strerror,
+                    help="make room or repair the state directory; the events wait, nothing is lost",
+                )
+            return False
+        return True
+
+    # -- figures
+
+    def _watch_gauges(self) -> None:
+        name, metrics = self._settings.name, self._metrics
+        metrics.queued.labels(name).set_function(lambda: float(self._held - self._in_flight()))
+        metrics.in_flight.labels(name).set_function(lambda: float(self._in_flight()))
+        for cause in CAUSES:
+            metrics.destination_paused.labels(name, cause).set_function(
+                lambda cause=cause: float(self._gate.cause == cause)  # type: ignore[misc]
+            )
+
+    def _in_flight(self) -> int:
+        return sum(lane.busy for lane in self._lanes)
+
+    def _hopeless(self, grace: float) -> bool:
+        """Say whether nothing can settle in time: the gate stays shut for longer, and no answer is awaited."""
+        gate = self._gate
+        shut = gate.cause in (RETRY_AFTER, MISCONFIGURED) and gate.not_before - self._clock() > grace
+        return shut and not self._in_flight()
+
+    async def _until_settled(self) -> None:
+        while self._held:
+            self._settled.clear()
+            await self._settled.wait()
+
+
+def _letter(delivery: Delivery, status: int | None, detail: str, time_now: str) -> dict[str, object]:
+    return {
+        "time": time_now,
+        "destination": delivery.destination,
+        "status": status,
+        "detail": detail,
+        "event_time": delivery.time,
+        "event": asdict(delivery.event),
+        "offset": delivery.span.start if delivery.span is not None else None,
+    }
+
+
+def _written(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+
+
+def _without_credentials(url: str) -> str:
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()

@@ -1,0 +1,212 @@
+"""One connection and its queue: one event in flight, in order, again until it is settled.
+
+A lane is a loop that looks at its head of queue and does the next right thing: settle what expired, wait, bury what
+was refused, or make an attempt. A nap is only a hint; after each the lane looks again, so anything may wake it. What
+lanes of one destination share stands in `Terms`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import structlog
+
+from logship.dispatcher.retry import Gate, Pace, backoff
+from logship.dispatcher.wire import Wire
+from logship.records import Delivered, Delivery, Event, Misconfigured, Outcome, Refused, TryAgain, Verdict
+from logship.settings import RetrySettings
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Terms:
+    """What the lanes of one destination share, and whom they tell."""
+
+    wire: Wire
+    render: Callable[[Event], bytes]
+    retry: RetrySettings
+    gate: Gate
+    pace: Pace | None
+    expired: Callable[[Delivery], bool]
+    settle: Callable[[Delivery, Outcome], None]
+    bury: Callable[[Delivery, Refused | TryAgain], Awaitable[bool]]  # to the dead letters; False: the disk refused
+    answered: Callable[[Delivery, Verdict, float, float], None]  # delivery, verdict, seconds it took, now
+    gate_changed: Callable[[], None]
+    idle: Callable[[], None]
+    clock: Callable[[], float]
+    random: Callable[[], float]
+
+
+class Lane:
+    """Delivers its queue. `run` it in a task; `leave` ends it after the attempt that is under way."""
+
+    def __init__(self, terms: Terms) -> None:
+        self.queue: deque[Delivery] = deque()
+        self.busy = False  # a request is sent and not answered
+        self.not_before = 0.0  # the event at the head waits until then
+        self._terms = terms
+        self._line = terms.wire.line()
+        self._turn: float | None = None  # the moment that the pace gave to the event at the head
+        self._grave: Refused | TryAgain | None = None  # why the event at the head goes to the dead letters
+        self._failures = 0
+        self._leaving = False
+        self._napping: asyncio.Future[None] | None = None
+
+    async def run(self) -> None:
+        """Deliver until told to leave. What is left stays in ``queue``."""
+        try:
+            while not self._leaving:
+                await self._step()
+        finally:
+            self._terms.gate.leave(self)
+            self._line.close()
+
+    def wake(self) -> None:
+        """Make the lane look again."""
+        if self._napping is not None and not self._napping.done():
+            self._napping.set_result(None)
+
+    def hurry(self) -> None:
+        """Cut the event's own backoff short."""
+        self.not_before = 0.0
+        self.wake()
+
+    def leave(self) -> None:
+        """End after the attempt that is under way, and after none when the lane is waiting."""
+        self._leaving = True
+        self.wake()
+
+    async def _step(self) -> None:
+        if not self.queue:
+            await self._rest()
+            return
+        delivery = self.queue[0]
+        if self._terms.expired(delivery):
+            self._settle(delivery, Outcome.EXPIRED)
+        elif wait := self._wait():
+            await self._nap(wait)
+        elif self._grave is not None:
+            await self._bury(delivery, self._grave)
+        else:
+            await self._attempt(delivery)
+
+    def _wait(self) -> float:
+        """Return seconds until the head of the queue may be tried; 0.0 is now, ``inf`` until somebody wakes us."""
+        terms = self._terms
+        if self.not_before == 0.0 and terms.gate.cause is None and terms.pace is None:
+            return 0.0
+        now = terms.clock()
+        if now < self.not_before:
+            return self.not_before - now
+        if self._grave is not None:
+            return 0.0
+        if wait := terms.gate.enter(self, now):
+            return wait
+        if terms.pace is not None and self._turn is None:
+            self._turn = terms.pace.reserve(now)
+        return max(0.0, self._turn - now) if self._turn is not None else 0.0
+
+    async def _rest(self) -> None:
+        """Wait for an event. A probe's place that was taken for one that expired goes to another lane."""
+        if self._terms.gate.leave(self):
+            self._terms.gate_changed()
+        self._terms.idle()
+        await self._nap(math.inf)
+
+    async def _nap(self, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        self._napping = loop.create_future()
+        timer = loop.call_later(seconds, self.wake) if seconds < math.inf else None
+        try:
+            await self._napping
+        finally:
+            self._napping = None
+            if timer is not None:
+                timer.cancel()
+
+    async def _attempt(self, delivery: Delivery) -> None:
+        try:
+            verdict = await self._post(delivery)
+        except Exception as error:
+            # A lane that dies takes its visitors' events with it: a bug of ours is an attempt that failed.
+            log.exception("lane.stumbled", destination=delivery.destination)
+            verdict = TryAgain(f"unexpected: {type(error).__name__}", ambiguous=self.busy)
+            self._line.close()
+        finally:
+            self.busy = False
+        if verdict is None:
+            return
+        self._turn = None
+        line = self._line
+        self._terms.answered(delivery, verdict, line.answered_at - line.sent_at, line.answered_at)
+        if type(verdict) is Delivered:
+            self._passed()
+            self._settle(delivery, Outcome.DELIVERED)
+        else:
+            self._note(verdict)
+
+    async def _post(self, delivery: Delivery) -> Verdict | None:
+        """Make one attempt. None: the gate was closed while we were connecting, so nothing was sent."""
+        line = self._line
+        if not line.ready:
+            fault = await line.open()
+            if fault is not None:
+                delivery.attempts += 1
+                return fault
+            if not self._terms.gate.admits(self):
+                return None
+        delivery.attempts += 1
+        request = self._terms.render(delivery.event)
+        self.busy = True
+        return await line.post(request)
+
+    def _passed(self) -> None:
+        gate = self._terms.gate
+        closed = gate.cause is not None
+        gate.passed(self)
+        if closed:
+            self._terms.gate_changed()
+
+    def _note(self, verdict: Verdict) -> None:
+        """Decide what follows from a verdict that did not deliver; `_step` then does it."""
+        terms, now = self._terms, self._terms.clock()
+        self._failures += 1
+        match verdict:
+            case Refused():
+                self._passed()
+                self._grave = verdict
+            case TryAgain(ambiguous=True) if not terms.retry.ambiguous:
+                terms.gate.failed(self, now)
+                self._grave = verdict
+            case TryAgain():
+                self._failed(now, verdict.after)
+            case Misconfigured():
+                terms.gate.misconfigured(self, now)
+                self.not_before = terms.gate.patience(self, now)
+        terms.gate_changed()
+
+    def _failed(self, now: float, after: float | None) -> None:
+        terms = self._terms
+        terms.gate.failed(self, now, after)
+        own = now + (after if after is not None else backoff(self._failures, terms.retry, terms.random))
+        self.not_before = max(own, terms.gate.patience(self, now))
+
+    async def _bury(self, delivery: Delivery, verdict: Refused | TryAgain) -> None:
+        if await self._terms.bury(delivery, verdict):
+            self._settle(delivery, Outcome.DEAD_LETTER)
+        else:
+            self._failures += 1
+            self.not_before = self._terms.clock() + backoff(self._failures, self._terms.retry, self._terms.random)
+
+    def _settle(self, delivery: Delivery, outcome: Outcome) -> None:
+        self.queue.popleft()
+        if self.not_before:
+            self.not_before = 0.0
+        self._failures = 0
+        self._grave = None
+        self._terms.settle(delivery, outcome)

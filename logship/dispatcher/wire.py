@@ -1,0 +1,380 @@
+"""Send bytes to one server and bring back a verdict. The only module that knows aiohttp's client.
+
+`ClientSession.post` costs several times what the request itself does. So a `Line` takes one connection from aiohttp's
+own connector (which does DNS, proxies and TLS), keeps it, writes a request that was laid out elsewhere, and awaits
+the answer that aiohttp's C parser makes of the connection's bytes. Three names are used that aiohttp does not
+document: ``connector.connect``, ``protocol.set_response_params`` and ``protocol.read``. They were tested with the
+minor version that `_TESTED` names; another one is refused rather than tried on somebody's visitors.
+
+What decides between "again" and "perhaps counted twice" is whether a byte was written: before, every fault is
+harmless; after, a missing answer is ambiguous.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import ssl
+import time
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from functools import lru_cache
+from urllib.parse import urlsplit
+
+import aiohttp
+import orjson
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.client_reqrep import ClientRequest
+from aiohttp.connector import Connection
+from aiohttp.resolver import ThreadedResolver
+from aiohttp.streams import StreamReader
+from yarl import URL
+
+from logship.errors import ConfigError, LogshipError, Problem
+from logship.records import Delivered, Misconfigured, Refused, TryAgain, Verdict
+from logship.settings import DestinationSettings
+
+_TESTED = "3.14"
+# Apache and Node close after 5 s of silence, others later. We close first, so that no request meets a closing server.
+_LONGEST_IDLE = 4.0
+# The server may have started its own count a network trip earlier.
+_IDLE_SHARE = 0.8
+# Lanes that connect together share a lookup; a server that has moved is still found with the next connection.
+_NAME_LIVES = 2
+_MOST_BODY = 64 * 1024
+_MOST_DETAIL = 2000
+# Once the head said "accepted", its body is of no interest: it only must be out of the way.
+_DAWDLING_BODY = 1.0
+_LONGEST_RETRY_AFTER = 3600.0
+# uvloop counts in whole milliseconds, and a timer may fire that much early.
+_TICK = 0.001
+_AGAIN = frozenset((408, 425, 429))
+_TOO_LARGE = frozenset((413, 414))
+_NAMES_ITS_ERRORS = frozenset((400, 422))
+
+
+class Wire:
+    """The way to one server: its address, TLS, proxy and limits. Opens `Line`s; close it when they are closed.
+
+    Raises ConfigError when the certificates cannot be used, LogshipError for an aiohttp that was not tested.
+    """
+
+    def __init__(self, settings: DestinationSettings) -> None:
+        _check_version(aiohttp.__version__)
+        self.host = urlsplit(settings.url).hostname or ""
+        self.total = settings.timeout.total
+        self._url = URL(settings.url)
+        self._proxy = URL(settings.proxy) if settings.proxy else None
+        self._tls = _tls(settings)
+        connect = min(settings.timeout.connect, settings.timeout.total)
+        self._timeout = aiohttp.ClientTimeout(
+            total=connect, connect=connect, sock_connect=connect, ceil_threshold=math.inf
+        )
+        self._connector: aiohttp.TCPConnector | None = None
+
+    def line(self) -> Line:
+        """Return a line that will connect when it is opened."""
+        return Line(self)
+
+    async def connect(self) -> Connection:
+        """Connect, through the proxy if there is one. Raises what aiohttp raises; `Line.open` translates it."""
+        loop = asyncio.get_running_loop()
+        if self._connector is None:
+            self._connector = aiohttp.TCPConnector(
+                limit=0, ttl_dns_cache=_NAME_LIVES, resolver=ThreadedResolver(loop), force_close=True
+            )
+        request = ClientRequest("POST", self._url, loop=loop, proxy=self._proxy, ssl=self._tls)
+        return await self._connector.connect(request, [], self._timeout)
+
+    async def close(self) -> None:
+        """Close what is left open."""
+        if self._connector is not None:
+            await self._connector.close()
+            self._connector = None
+
+
+class Line:
+    """One connection, kept for as long as it serves: one request at a time, each with its verdict.
+
+    ``sent_at`` and ``answered_at`` are monotonic times of the last request. One lazy timer a connection does for
+    deadlines and idleness: armed anew when it fires, never touched by a request.
+    """
+
+    __slots__ = (
+        "_connection", "_deadline", "_idle", "_idle_since", "_protocol", "_timed_out", "_timer", "_wire", "answered_at",
+        "sent_at",
+    )  # fmt: skip
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self._connection: Connection | None = None
+        self._protocol: ResponseHandler | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._deadline = math.inf
+        self._idle = _LONGEST_IDLE
+        self._idle_since = 0.0
+        self._timed_out = False
+        self.sent_at = self.answered_at = 0.0
+
+    @property
+    def ready(self) -> bool:
+        """Whether the next request can be written at once: connected, and nothing arrived that was not asked for."""
+        protocol = self._protocol
+        return protocol is not None and not protocol.should_close and protocol.is_connected()
+
+    async def open(self) -> Verdict | None:
+        """Connect anew. Return None when that worked, else the verdict; nothing was sent, so it is never ambiguous."""
+        self.close()
+        try:
+            connection = await self._wire.connect()
+        except Exception as error:
+            self.sent_at = self.answered_at = time.monotonic()
+            return _not_connected(error, self._wire.host)
+        self._take(connection)
+        return None
+
+    async def post(self, request: bytes) -> Verdict:
+        """Send one request and return the verdict on its answer. The line must be `ready`."""
+        protocol = self._protocol
+        assert protocol is not None
+        transport = protocol.transport
+        assert transport is not None
+        self.sent_at = now = time.monotonic()
+        self._deadline = now + self._wire.total
+        transport.write(request)
+        try:
+            message, payload = await protocol.read()
+            while 100 <= message.code < 200 and message.code != 101:
+                message, payload = await protocol.read()
+            self.answered_at = self._idle_since = time.monotonic()
+            if payload.is_eof():
+                body = b"" if message.code < 300 else payload.read_nowait(_MOST_BODY)
+            else:
+                body = await self._body(payload, message.code)
+        except asyncio.CancelledError:
+            self.close()
+            raise
+        except Exception as error:  # bytes were written: whatever broke, the answer never came
+            self.answered_at = time.monotonic()
+            verdict = _unanswered(error, self._timed_out, self._wire.total)
+            self.close()
+            return verdict
+        self._deadline = math.inf
+        return judge(message.code, message.headers, body)
+
+    def close(self) -> None:
+        """Close the connection, if there is one. An answer that was still to come is given up."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = self._protocol = self._timer = None
+        self._deadline = math.inf
+        self._timed_out = False
+
+    def _take(self, connection: Connection) -> None:
+        protocol = connection.protocol
+        assert protocol is not None
+        # No Accept-Encoding is sent, and nothing is unpacked: no small answer can become a large one.
+        protocol.set_response_params(read_until_eof=True, auto_decompress=False, read_bufsize=_MOST_BODY)
+        self._connection, self._protocol = connection, protocol
+        self._idle_since = time.monotonic()
+        self._idle = _LONGEST_IDLE
+        self._arm(min(self._idle, self._wire.total))
+
+    async def _body(self, payload: StreamReader, status: int) -> bytes:
+        """Read the rest of an answer, up to a bound. The head has come, so nothing here is ambiguous any more."""
+        accepted = 200 <= status < 300
+        if accepted:
+            self._hasten(_DAWDLING_BODY)
+        body = b""
+        try:
+            while not payload.at_eof() and len(body) <= _MOST_BODY:
+                body += await payload.readany()
+        except Exception:
+            body = b""  # the status stands, whatever became of the body
+        if not payload.is_eof() or self._timed_out or payload.exception() is not None:
+            self.close()
+        return body[:_MOST_BODY]
+
+    def _hasten(self, seconds: float) -> None:
+        self._deadline = min(self._deadline, time.monotonic() + seconds)
+        if self._timer is not None:
+            self._timer.cancel()
+        self._arm(self._deadline - time.monotonic())
+
+    def _arm(self, seconds: float) -> None:
+        self._timer = asyncio.get_running_loop().call_later(max(seconds, _TICK), self._look)
+
+    def _look(self) -> None:
+        """Give up an answer that is overdue, close a line that was idle too long, or look again later."""
+        now = time.monotonic() + _TICK
+        if self._deadline < math.inf:
+            if now < self._deadline:
+                self._arm(self._deadline - now + _TICK)
+                return
+            self._timed_out = True
+            if self._protocol is not None and self._protocol.transport is not None:
+                self._protocol.transport.abort()
+        elif now < self._idle_since + self._idle:
+            # A request that starts meanwhile has a deadline after this: the timer is never late for one.
+            self._arm(min(self._idle_since + self._idle - now + _TICK, self._wire.total))
+        else:
+            self.close()
+
+
+def judge(status: int, headers: Mapping[str, str], body: bytes) -> Verdict:
+    """Return what an answer means. https://plausible.io/docs/events-api, and section 3 of the contract."""
+    if 200 <= status < 300:
+        return _delivered(status, _dropped(headers.get("x-plausible-dropped")))
+    if status in _AGAIN or 500 <= status < 600:
+        return TryAgain(f"answered {status}", after=_retry_after(headers), status=status)
+    if status in _TOO_LARGE:
+        return Refused(status, body.decode("utf-8", "replace")[:_MOST_DETAIL])
+    if status in _NAMES_ITS_ERRORS and (errors := _errors(body)):
+        return Refused(status, errors)
+    return Misconfigured(status, _advice(status, headers))
+
+
+@lru_cache(maxsize=64)
+def _delivered(status: int, dropped: int) -> Delivered:
+    return Delivered(status, dropped)
+
+
+def _dropped(text: str | None) -> int:
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) <= 4 else 0
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return Retry-After in seconds, capped; None when it is absent, past or not understood."""
+    text = headers.get("Retry-After", "").strip()
+    if text.isascii() and text.isdigit():
+        seconds = float(text[:9])
+    else:
+        seconds = _epoch(text) - _epoch(headers.get("Date", ""), default=time.time())
+    return min(seconds, _LONGEST_RETRY_AFTER) if seconds > 0 else None
+
+
+def _epoch(text: str, default: float = 0.0) -> float:
+    try:
+        return parsedate_to_datetime(text).timestamp()
+    except (ValueError, TypeError, OverflowError):
+        return default
+
+
+def _errors(body: bytes) -> str | None:
+    """Return the body, bounded, when it is the API's own: a JSON object that names ``errors`` or ``error``."""
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    if not isinstance(value, dict) or not value.keys() & {"errors", "error"}:
+        return None
+    return body.decode("utf-8", "replace").strip()[:_MOST_DETAIL]
+
+
+_ADVICE = {
+    400: "not Plausible's own 400: does `url` lead to Plausible, or to something in front of it?",
+    401: "access denied: put the credentials that the server asks for into `headers`",
+    402: "payment required: look at the Plausible account",
+    403: "access denied: a firewall, bot protection or missing credentials in `headers`",
+    404: "there is no event API at this address: check `url`",
+    405: "POST is not allowed there: check `url`",
+    406: "not Plausible's answer: check `url`, and `Accept` in `headers`",
+    407: "the proxy wants credentials: write them into `proxy` as http://user:password@host:port",
+    421: "this server does not serve that host: check `url`",
+    451: "refused for legal reasons: ask whoever runs the server",
+}
+
+
+def _advice(status: int, headers: Mapping[str, str]) -> str:
+    if 300 <= status < 400:
+        target = _redirect(headers.get("Location", ""))
+        return f"redirects to {target}; that is never followed: set `url` to where Plausible answers"
+    return _ADVICE.get(status, "not an answer that Plausible gives: check `url` and what stands in front of it")
+
+
+def _redirect(location: str) -> str:
+    """Return the host that a Location names, without anything that could be private."""
+    try:
+        parts = urlsplit(location)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return "an address that cannot be read"
+    if not host:
+        return "another path of the same host"
+    scheme = f"{parts.scheme}://" if parts.scheme else ""
+    return f"{scheme}{host}:{port}" if port else f"{scheme}{host}"
+
+
+def _not_connected(error: Exception, host: str) -> Verdict:
+    """Return the verdict on a connection that could not be made. The most special exception comes first."""
+    match error:
+        case aiohttp.ClientConnectorCertificateError():
+            return Misconfigured(
+                None, f"the certificate of {host} is not trusted ({_certificate(error)}): {_CERTIFICATE_HELP}"
+            )
+        case aiohttp.ClientHttpProxyError() if error.status in _AGAIN or error.status >= 500:
+            return TryAgain(f"proxy: answered {error.status}")
+        case aiohttp.ClientHttpProxyError():
+            return Misconfigured(error.status, f"the proxy refuses to connect to {host}: check `proxy`")
+        case aiohttp.InvalidURL() | ValueError():
+            return Misconfigured(None, "the address cannot be used: check `url` and `proxy`")
+        case aiohttp.ClientConnectorDNSError():
+            return TryAgain(f"dns: {_text(error.os_error)}")
+        case aiohttp.ClientConnectorSSLError():
+            return TryAgain(f"tls: {_text(error.os_error)}")
+        case aiohttp.ClientProxyConnectionError():
+            return TryAgain(f"proxy: {_text(error.os_error)}")
+        case TimeoutError():
+            return TryAgain("connect: timed out")
+        case aiohttp.ClientConnectorError():
+            return TryAgain(f"connect: {_text(error.os_error)}")
+    return TryAgain(f"connect: {_text(error)}")
+
+
+_CERTIFICATE_HELP = "renew it, or name its authority in `tls.ca_file`"
+
+
+def _certificate(error: aiohttp.ClientConnectorCertificateError) -> str:
+    reason = error.certificate_error
+    return reason.verify_message if isinstance(reason, ssl.SSLCertVerificationError) else type(reason).__name__
+
+
+def _unanswered(error: Exception, timed_out: bool, limit: float) -> Verdict:
+    """Return the verdict on a request whose answer never came: the server may have counted it."""
+    if timed_out:
+        return TryAgain(f"timeout: no answer within {limit:g} s", ambiguous=True)
+    if isinstance(error, (aiohttp.ClientConnectionError, OSError, EOFError)):
+        return TryAgain(f"reset: {_text(error)}", ambiguous=True)
+    return TryAgain(f"malformed: {type(error).__name__}", ambiguous=True)
+
+
+def _text(error: BaseException) -> str:
+    """Return what the system says of an error, never an address that stands in it."""
+    if isinstance(error, ssl.SSLError):
+        return error.reason or "TLS failed"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return type(error).__name__
+
+
+def _tls(settings: DestinationSettings) -> ssl.SSLContext | bool:
+    """Return how certificates are verified: True for the system's authorities, False for not at all."""
+    if not settings.tls.verify:
+        return False
+    if settings.tls.ca_file is None:
+        return True
+    try:
+        return ssl.create_default_context(cafile=str(settings.tls.ca_file))
+    except (OSError, ssl.SSLError) as error:
+        where = f"destinations.{settings.name}.tls.ca_file"
+        message = f"{settings.tls.ca_file} cannot be used ({_text(error)}): name a readable file of PEM certificates"
+        raise ConfigError([Problem(where, message)]) from error
+
+
+def _check_version(version: str) -> None:
+    if not version.startswith(f"{_TESTED}."):
+        raise LogshipError(
+            f"aiohttp {version} is installed, but logship was tested with {_TESTED}: pip install 'aiohttp=={_TESTED}.*'"
+        )
