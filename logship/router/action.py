@@ -1,0 +1,275 @@
+"""What a rule sends: compile its templates once, then make the deliveries of one record, or say why there are none."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+
+from logship.errors import Problem
+from logship.records import Decision, Delivery, Event, Record, raw
+from logship.router import addresses, event
+from logship.router.site import Site
+from logship.router.templates import Context, Template, TemplateError, compile_template
+from logship.settings import RuleSettings
+
+Captured = Callable[[Record, Site], Mapping[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """The compiled action of a rule. A template that is None leaves the value that the record gives."""
+
+    rule: str
+    name: Template
+    destinations: tuple[str, ...]
+    domain: Template | None = None
+    url: Template | None = None
+    referrer: Template | None = None
+    user_agent: Template | None = None
+    client_ip: Template | None = None
+    props: tuple[tuple[str, Template], ...] = ()
+    revenue: tuple[Template, Template] | None = None
+    interactive: bool | None = None
+    sample: float | None = None
+    captured: Captured | None = None  # what named groups caught, when a template reads it
+
+    def decide(self, record: Record, site: Site) -> Decision:
+        """Return the deliveries of a record, or the reason why it gives none."""
+        origin = site.origin(record.scheme, record.host)
+        if origin is None:
+            return self._none("host")
+        path = event.encoded_path(record.path) if record.path else "/"
+        if path[0] != "/":
+            path = "/" + path
+        url = origin + path
+        if record.query and (query := site.reduce(record.query)):
+            url = f"{url}?{event.encoded_query(query)}"
+        context = Context(record, origin, url, path, record.host or site.host or "", _NOTHING)
+        if self.captured:
+            context.match = self.captured(record, site)
+        return self._decide(context, site)
+
+    def _decide(self, context: Context, site: Site) -> Decision:
+        record, cuts = context.record, _Cuts()
+        client_ip = self._client_ip(context)
+        if not client_ip:
+            return self._none("no_client_ip")
+        user_agent = self._user_agent(context, cuts)
+        if not user_agent:
+            return self._none("bot")
+        if self.sample is not None and not _chosen(client_ip, user_agent, self.sample):
+            return self._none("sampled")
+        domain = site.domain(record.host) if self.domain is None else event.clean(self.domain.render(context)).strip()
+        if not domain or "," in domain:
+            return self._none("host")
+        url = self._url(context, cuts)
+        if url is None:
+            return self._none("too_long")
+        sent = Event(
+            self._name(context, cuts),
+            domain,
+            url,
+            user_agent,
+            client_ip,
+            self._referrer(context, cuts),
+            self._props(context, cuts) if self.props else None,
+            self._revenue(context) if self.revenue else None,
+            self.interactive,
+        )
+        return Decision(
+            [Delivery(destination, sent, record.time) for destination in self.destinations],
+            self.rule,
+            None,
+            tuple(cuts),
+        )
+
+    def _none(self, reason: str) -> Decision:
+        return Decision([], self.rule, reason)
+
+    def _client_ip(self, context: Context) -> str | None:
+        if self.client_ip is None:
+            return context.record.client_ip
+        return addresses.canonical(self.client_ip.render(context))
+
+    def _user_agent(self, context: Context, cuts: _Cuts) -> str:
+        text = context.record.user_agent if self.user_agent is None else self.user_agent.render(context)
+        return cuts.fit("user_agent", event.clean_header(text), event.USER_AGENT_BYTES) if text else ""
+
+    def _url(self, context: Context, cuts: _Cuts) -> str | None:
+        url = context.url
+        if self.url is not None and (own := event.clean(self.url.render(context)).strip()):
+            url = event.encoded_url(context.origin + own if own.startswith("/") else own)
+        if len(url) <= event.URL_BYTES:
+            return url
+        bare, mark, _ = url.partition("?")
+        if not mark or len(bare) > event.URL_BYTES:
+            return None
+        cuts.append("query")
+        return bare
+
+    def _name(self, context: Context, cuts: _Cuts) -> str:
+        if self.name.constant is not None:
+            return self.name.constant
+        name = event.clean(self.name.render(context)).strip() or self.rule
+        if len(name) > event.NAME_CHARACTERS:
+            cuts.append("name")
+        return name[: event.NAME_CHARACTERS]
+
+    def _referrer(self, context: Context, cuts: _Cuts) -> str | None:
+        text = context.record.referrer if self.referrer is None else self.referrer.render(context)
+        return cuts.fit("referrer", event.clean(text), event.VALUE_BYTES) or None if text else None
+
+    def _props(self, context: Context, cuts: _Cuts) -> dict[str, str] | None:
+        props = {}
+        for key, template in self.props:
+            if text := event.clean(template.render(context)).strip():
+                props[key] = cuts.fit("prop", text, event.VALUE_BYTES)
+        return props or None
+
+    def _revenue(self, context: Context) -> dict[str, str] | None:
+        assert self.revenue
+        currency, amount = (event.clean(template.render(context)).strip() for template in self.revenue)
+        if not _CURRENCY.fullmatch(currency) or not _AMOUNT.fullmatch(amount):
+            return None
+        return {"currency": currency.upper(), "amount": amount}
+
+
+_NOTHING: Mapping[str, str] = {}
+_CURRENCY = re.compile(r"[A-Za-z]{3}", re.ASCII)
+_AMOUNT = re.compile(r"[-+]?\d{1,20}(?:\.\d{1,20})?", re.ASCII)
+
+
+class _Cuts(list[str]):
+    def fit(self, name: str, text: str, limit: int) -> str:
+        """Return the text, cut where it is over the limit."""
+        short = event.cut(text, limit)
+        if short is not text:
+            self.append(name)
+        return short
+
+
+def _chosen(client_ip: str, user_agent: str, sample: float) -> bool:
+    """Tell whether a visitor is in the sample: the same answer for all requests of one, on any machine."""
+    digest = blake2b(f"{client_ip}\0".encode() + raw(user_agent), digest_size=8).digest()
+    return int.from_bytes(digest, "big") < sample * 2**64
+
+
+# From settings to a compiled action.
+
+
+def compile_send(
+    rule: RuleSettings,
+    name: str,
+    destinations: Sequence[str],
+    captured: Captured,
+    groups: frozenset[str],
+    problems: list[Problem],
+) -> tuple[Send | None, frozenset[str]]:
+    """Return the action of an event rule and the log fields it reads; faults are added to the problems."""
+    compiler = _Compiler(rule.where, groups, problems)
+    if rule.event is None:
+        return None, frozenset()
+    send = Send(
+        name,
+        compiler.name(rule.event),
+        compiler.destinations(rule.to, destinations),
+        compiler.domain(rule.domain),
+        compiler.optional("url", rule.url),
+        compiler.optional("referrer", rule.referrer),
+        compiler.optional("user_agent", rule.user_agent),
+        compiler.client_ip(rule.client_ip),
+        compiler.props(rule.props),
+        compiler.revenue(rule),
+        rule.interactive,
+        compiler.sample(rule.sample),
+        captured if compiler.reads_groups else None,
+    )
+    return send, frozenset(compiler.log_fields)
+
+
+_EMPTY = compile_template("")
+
+
+class _Compiler:
+    """Compiles one rule's texts and collects what is wrong and what they read."""
+
+    def __init__(self, where: str, groups: frozenset[str], problems: list[Problem]) -> None:
+        self._where, self._groups, self._problems = where, groups, problems
+        self.log_fields: set[str] = set()
+        self.reads_groups = False
+
+    def template(self, key: str, text: str) -> Template:
+        try:
+            template = compile_template(text)
+        except TemplateError as error:
+            self._fault(key, str(error))
+            return _EMPTY
+        self.log_fields |= template.log_fields
+        self.reads_groups |= bool(template.groups)
+        for name in sorted(template.groups - self._groups):
+            known = ", ".join(sorted(self._groups)) or 'none; name one with (?P<NAME>...) in a "re:" condition'
+            self._fault(key, f"{{match.{name}}}: no regular expression of this rule has such a group (groups: {known})")
+        return template
+
+    def optional(self, key: str, text: str | None) -> Template | None:
+        return None if text is None else self.template(key, text)
+
+    def name(self, text: str) -> Template:
+        template = self.template("event", text)
+        if text == "engagement":
+            self._fault("event", '"engagement" cannot be told from a log: choose another name')
+        if template.constant is not None and not text.strip():
+            self._fault("event", "an event needs a name")
+        if len(template.constant or "") > event.NAME_CHARACTERS:
+            self._fault("event", f"longer than the API's {event.NAME_CHARACTERS} characters")
+        return template
+
+    def destinations(self, wanted: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
+        for name in wanted:
+            if name not in known:
+                self._fault("to", f"unknown destination {name!r} (known: {', '.join(known) or 'none'})")
+        return tuple(dict.fromkeys(wanted or known))
+
+    def domain(self, text: str | None) -> Template | None:
+        template = self.optional("domain", text)
+        if template and template.constant is not None and ("," in template.constant or not template.constant.strip()):
+            self._fault(
+                "domain",
+                f"{text!r}: one Plausible site (for a second one, a second rule and "continue: true" in the first)",
+            )
+        return template
+
+    def client_ip(self, text: str | None) -> Template | None:
+        template = self.optional("client_ip", text)
+        if template and template.constant is not None and not addresses.canonical(template.constant):
+            self._fault("client_ip", f"{text!r} is no IP address")
+        return template
+
+    def props(self, props: Mapping[str, str]) -> tuple[tuple[str, Template], ...]:
+        if len(props) > event.PROPS:
+            self._fault("props", f"{len(props)} props, but the API takes {event.PROPS}")
+        for key in props:
+            if not key.strip() or len(key.encode("utf-8", "replace")) > event.KEY_BYTES:
+                self._fault("props", f"the key {key[:40]!r} is blank or longer than the API's {event.KEY_BYTES} bytes")
+        return tuple((key, self.template(f"props.{key}", text)) for key, text in props.items())
+
+    def revenue(self, rule: RuleSettings) -> tuple[Template, Template] | None:
+        if rule.revenue is None:
+            return None
+        currency = self.template("revenue.currency", rule.revenue.currency)
+        if currency.constant is not None and not _CURRENCY.fullmatch(currency.constant):
+            self._fault("revenue.currency", f"{currency.constant!r} is no currency code such as EUR")
+        amount = self.template("revenue.amount", rule.revenue.amount)
+        if amount.constant is not None and not _AMOUNT.fullmatch(amount.constant):
+            self._fault("revenue.amount", f"{amount.constant!r} is no amount such as 12.50")
+        return currency, amount
+
+    def sample(self, share: float | None) -> float | None:
+        if share is not None and not 0 < share <= 1:
+            self._fault("sample", f"{share} is no share of visitors between 0 and 1")
+        return None if share == 1 else share
+
+    def _fault(self, key: str, message: str) -> None:
+        self._problems.append(Problem(f"{self._where}.{key}", message))

@@ -1,0 +1,295 @@
+"""One ``when``: a condition that becomes a predicate, judges with half the facts known, and explains itself.
+
+A condition is compiled once and bound to a source's site when it is asked. `predicate` is for the hot path: plain
+closures, with what the source decides folded away. `judge` is Kleene's logic: None is "cannot be known yet".
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from urllib.parse import unquote_to_bytes
+
+from logship import settings
+from logship.errors import Problem
+from logship.records import Record, raw
+from logship.router import audience, matchers
+from logship.router.matchers import Matcher, Matches
+from logship.router.site import Site
+
+Predicate = Callable[[Record], bool]
+
+
+def always(_: Record) -> bool:
+    """Hold for every record."""
+    return True
+
+
+def never(_: Record) -> bool:
+    """Hold for no record."""
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The outcome of one test: what was asked of which value, whether it held, and the findings below it."""
+
+    asked: str
+    value: str | None
+    held: bool
+    below: tuple[Finding, ...] = ()
+
+
+class Condition:
+    """What all conditions can do."""
+
+    groups: frozenset[str] = frozenset()
+    log_fields: frozenset[str] = frozenset()
+
+    def predicate(self, site: Site) -> Predicate:
+        """Return the fast test; `always` or `never` themselves where the source decides it."""
+        raise NotImplementedError
+
+    def judge(self, record: Record, unknown: frozenset[str], site: Site) -> bool | None:
+        """Return the outcome if it is certain whatever the unknown fields hold, else None."""
+        raise NotImplementedError
+
+    def captured(self, record: Record, site: Site) -> Mapping[str, str]:
+        """Return what named groups caught. The condition holds."""
+        return {}
+
+    def explain(self, record: Record, site: Site) -> Finding:
+        """Return the outcome with its reasons."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One key of a ``when``: what it reads, how its values are compiled, and how it is asked of a record."""
+
+    reads: frozenset[str]
+    compile: Callable[[Sequence[str]], Matcher]
+    bind: Callable[[Matches, Site], Predicate]
+
+
+def compile_when(when: settings.When, problems: list[Problem]) -> Condition:
+    """Compile a ``when``; what is wrong with it is added to the problems."""
+    return _all([_node(test, problems) for test in when.tests])
+
+
+def _node(node: settings.Test | settings.AnyOf | settings.AllOf | settings.Not, problems: list[Problem]) -> Condition:
+    if isinstance(node, settings.Test):
+        return _leaf(node, problems)
+    if isinstance(node, settings.Not):
+        return _Not(compile_when(node.when, problems))
+    parts = [compile_when(when, problems) for when in node.whens]
+    return _Any(tuple(parts)) if isinstance(node, settings.AnyOf) else _all(parts)
+
+
+def _leaf(test: settings.Test, problems: list[Problem]) -> Condition:
+    try:
+        field = field_of(test.field)
+        return _Leaf(test.field, test.values, field, field.compile(test.values))
+    except matchers.MatcherError as error:
+        problems.append(Problem(test.where, str(error)))
+        return _all([])
+
+
+def field_of(name: str) -> Field:
+    """Return the declaration of a condition's key. Raises MatcherError for an unknown one."""
+    if name in FIELDS:
+        return FIELDS[name]
+    if name.startswith("log.") and len(name) > 4:
+        return _log_field(name[4:])
+    near = difflib.get_close_matches(name, [*FIELDS, "not", "any", "all"], 1)
+    hint = f'did you mean "{near[0]}"?' if near else "known: " + ", ".join([*FIELDS, "log.NAME"])
+    raise matchers.MatcherError(f"unknown condition ({hint})")
+
+
+class _Leaf(Condition):
+    def __init__(self, name: str, values: Sequence[str], field: Field, matcher: Matcher) -> None:
+        self._name, self._values, self._field, self._matcher = name, tuple(values), field, matcher
+        self.groups = matcher.groups
+        self.log_fields = frozenset({name[4:]} if name.startswith("log.") else ())
+
+    def predicate(self, site: Site) -> Predicate:
+        if self._name == "source":
+            return always if self._matcher.matches(site.name) else never
+        return self._field.bind(self._matcher.matches, site)
+
+    def judge(self, record: Record, unknown: frozenset[str], site: Site) -> bool | None:
+        if self._field.reads & unknown:
+            return None
+        return self._field.bind(self._matcher.matches, site)(record)
+
+    def captured(self, record: Record, site: Site) -> Mapping[str, str]:
+        caught: dict[str, str] = {}
+
+        def collect(value: str | None) -> bool:
+            if self.groups:
+                caught.update(self._matcher.captured(value))
+            return False
+
+        self._field.bind(collect, site)(record)
+        return caught
+
+    def explain(self, record: Record, site: Site) -> Finding:
+        seen: list[object] = []
+
+        def see(value: object) -> bool:
+            seen.append(value)
+            return False
+
+        self._field.bind(see, site)(record)
+        value = None if seen[0] is None else str(seen[0])
+        asked = f"{self._name} {_any_of_words(self._values)}"
+        return Finding(asked, value, self._field.bind(self._matcher.matches, site)(record))
+
+
+def _any_of_words(values: Sequence[str]) -> str:
+    shown = [value if value else '""' for value in values]
+    return f"is {shown[0]}" if len(shown) == 1 else f"is any of {', '.join(shown)}"
+
+
+class _Many(Condition):
+    def __init__(self, parts: tuple[Condition, ...]) -> None:
+        self._parts = parts
+        self.groups = frozenset().union(*(part.groups for part in parts))
+        self.log_fields = frozenset().union(*(part.log_fields for part in parts))
+
+    def _predicates(self, site: Site) -> list[Predicate]:
+        return [part.predicate(site) for part in self._parts]
+
+    def _findings(self, record: Record, site: Site) -> tuple[Finding, ...]:
+        return tuple(part.explain(record, site) for part in self._parts)
+
+    def _judgements(self, record: Record, unknown: frozenset[str], site: Site) -> Iterator[bool | None]:
+        return (part.judge(record, unknown, site) for part in self._parts)
+
+
+class _All(_Many):
+    def predicate(self, site: Site) -> Predicate:
+        tests = [test for test in self._predicates(site) if test is not always]
+        if never in tests:
+            return never
+        if not tests:
+            return always
+        if len(tests) == 1:
+            return tests[0]
+        if len(tests) == 2:
+            one, two = tests
+            return lambda record: one(record) and two(record)
+        return lambda record: all(test(record) for test in tests)
+
+    def judge(self, record: Record, unknown: frozenset[str], site: Site) -> bool | None:
+        judged = set(self._judgements(record, unknown, site))
+        return False if False in judged else None if None in judged else True
+
+    def captured(self, record: Record, site: Site) -> Mapping[str, str]:
+        return {name: text for part in self._parts for name, text in part.captured(record, site).items()}
+
+    def explain(self, record: Record, site: Site) -> Finding:
+        findings = self._findings(record, site)
+        return Finding("all of", None, all(finding.held for finding in findings), findings)
+
+
+class _Any(_Many):
+    def predicate(self, site: Site) -> Predicate:
+        tests = [test for test in self._predicates(site) if test is not never]
+        if always in tests:
+            return always
+        if len(tests) < 2:
+            return tests[0] if tests else never
+        return lambda record: any(test(record) for test in tests)
+
+    def judge(self, record: Record, unknown: frozenset[str], site: Site) -> bool | None:
+        judged = set(self._judgements(record, unknown, site))
+        return True if True in judged else None if None in judged else False
+
+    def captured(self, record: Record, site: Site) -> Mapping[str, str]:
+        return next((part.captured(record, site) for part in self._parts if part.predicate(site)(record)), {})
+
+    def explain(self, record: Record, site: Site) -> Finding:
+        findings = self._findings(record, site)
+        return Finding("any of", None, any(finding.held for finding in findings), findings)
+
+
+class _Not(Condition):
+    def __init__(self, part: Condition) -> None:
+        self._part = part
+        self.log_fields = part.log_fields  # its groups caught nothing when it holds
+
+    def predicate(self, site: Site) -> Predicate:
+        test = self._part.predicate(site)
+        if test is always or test is never:
+            return never if test is always else always
+        return lambda record: not test(record)
+
+    def judge(self, record: Record, unknown: frozenset[str], site: Site) -> bool | None:
+        judged = self._part.judge(record, unknown, site)
+        return None if judged is None else not judged
+
+    def explain(self, record: Record, site: Site) -> Finding:
+        finding = self._part.explain(record, site)
+        return Finding("not", None, not finding.held, (finding,))
+
+
+def _all(parts: Sequence[Condition]) -> Condition:
+    return parts[0] if len(parts) == 1 else _All(tuple(parts))
+
+
+# How each field is asked. On the hot path a lambda with the attribute in it beats any getter.
+
+
+def _ask_path(matches: Matches, _: Site) -> Predicate:
+    def ask(record: Record) -> bool:
+        path = record.path
+        if matches(path):
+            return True
+        return path is not None and "%" in path and matches(_decoded(path))
+
+    return ask
+
+
+def _ask_url(matches: Matches, site: Site) -> Predicate:
+    def ask(record: Record) -> bool:
+        url = (site.origin(record.scheme, record.host) or "") + (record.path or "")
+        return matches(url) or (record.query is not None and matches(f"{url}?{record.query}"))
+
+    return ask
+
+
+def _ask_bot(matches: Matches, _: Site) -> Predicate:
+    classify = audience.classify
+    return lambda record: matches(classify(record.user_agent).kind)
+
+
+def _log_field(name: str) -> Field:
+    return Field(
+        frozenset({"log"}), matchers.exact_case, lambda matches, _: lambda record: matches(record.log.get(name))
+    )
+
+
+def _decoded(path: str) -> str:
+    return unquote_to_bytes(raw(path)).decode("utf-8", "surrogateescape")
+
+
+def _reads(*names: str) -> frozenset[str]:
+    return frozenset(names)
+
+
+FIELDS: dict[str, Field] = {
+    "source": Field(_reads(), matchers.exact_case, lambda matches, site: lambda record: matches(site.name)),
+    "host": Field(_reads("host"), matchers.texts, lambda matches, site: lambda r: matches(r.host or site.host)),
+    "path": Field(_reads("path"), matchers.paths, _ask_path),
+    "query": Field(_reads("query"), matchers.exact_case, lambda matches, _: lambda r: matches(r.query)),
+    "url": Field(_reads("scheme", "host", "path", "query"), matchers.paths, _ask_url),
+    "method": Field(_reads("method"), matchers.texts, lambda matches, _: lambda r: matches(r.method)),
+    "status": Field(_reads("status"), matchers.statuses, lambda matches, _: lambda r: matches(r.status)),
+    "user_agent": Field(_reads("user_agent"), matchers.texts, lambda matches, _: lambda r: matches(r.user_agent)),
+    "bot": Field(_reads("bot"), matchers.audiences, _ask_bot),
+    "referrer": Field(_reads("referrer"), matchers.texts, lambda matches, _: lambda r: matches(r.referrer)),
+    "client_ip": Field(_reads("client_ip"), matchers.networks, lambda matches, _: lambda r: matches(r.client_ip)),
+    "content_type": Field(_reads("content_type"), matchers.texts, lambda matches, _: lambda r: matches(r.content_type)),
+}

@@ -1,0 +1,175 @@
+"""Rules that most people want, as ordinary rules: what is here can be printed, copied and changed.
+
+The order within `pageviews` is by what a line shows first: request and status, then who asks, then the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields, replace
+
+from logship.settings import AllOf, AnyOf, Not, RuleSettings, Test, When
+
+# Files that make up a page: never asked for by a person.
+PARTS = (
+    *("css", "less", "scss", "js", "mjs", "cjs", "jsx", "ts", "tsx", "map", "wasm", "json", "jsonld", "webmanifest"),
+    *("manifest", "appcache", "xml", "xsl", "xslt", "rdf", "yaml", "yml", "vtt", "srt", "swf", "class", "cur", "ico"),
+    *("png", "apng", "jpg", "jpeg", "jpe", "jfif", "gif", "webp", "avif", "jxl", "heic", "heif", "bmp", "tif", "tiff"),
+    *("svg", "svgz", "psd", "woff", "woff2", "ttf", "otf", "eot", "htc", "lrc", "m3u8", "mpd", "m4s"),
+)
+# Files that a person asks for by name: downloads.
+FILES = (
+    *("pdf", "epub", "mobi", "azw3", "djvu", "ps", "doc", "docx", "dot", "dotx", "odt", "rtf", "pages", "tex", "txt"),
+    *("xls", "xlsx", "ods", "csv", "tsv", "numbers", "key", "ppt", "pptx", "pps", "ppsx", "odp", "odg", "ics", "vcf"),
+    *("zip", "7z", "rar", "tar", "tgz", "tbz2", "txz", "gz", "bz2", "xz", "zst", "lz4", "br", "cab", "jar", "war"),
+    *("pkg", "dmg", "iso", "img", "exe", "msi", "msix", "appimage", "flatpak", "snap", "apk", "aab", "ipa", "deb"),
+    *("rpm", "crx", "xpi", "bin", "whl", "gem", "nupkg", "crate", "sql", "sqlite", "db", "parquet", "gpx", "kml"),
+    *("kmz", "geojson", "stl", "dwg", "dxf", "torrent", "asc", "sig", "sha256", "md5", "patch", "diff"),
+    *("mp3", "m4a", "m4b", "aac", "ogg", "oga", "opus", "wav", "flac", "wma", "mid", "midi", "aif", "aiff"),
+    *("mp4", "m4v", "mov", "avi", "mkv", "webm", "ogv", "mpg", "mpeg", "wmv", "flv", "3gp", "ts"),
+)
+_SITEMAPS = (
+    "/sitemap*.xml",
+    "/sitemap*.xml.gz",
+    "/sitemap*.txt",
+    "/sitemaps/**",
+    "/**/sitemap*.xml",
+    "/wp-sitemap*.xml",
+)
+_FEEDS = ("**/feed", "**/feed/", "**/feed/{atom,rss,rss2,rdf,json}", "**/feed/{atom,rss,rss2,rdf,json}/", "**/rss")
+_FEEDS += ("**/rss/", "**/atom", "**/atom/", "**.{rss,atom}", "**/{feed,feeds,rss,atom,rss2,index}.xml", "**/feed.json")
+_WELL_KNOWN = "/.well-known/**"
+
+# A UA that no list of machines holds, and that claims to be no browser either. Plausible drops crawlers' own.
+NEUTRAL_USER_AGENT = "Mozilla/5.0 (X11; Linux x86_64) logship"
+
+
+def expand(rule: RuleSettings) -> tuple[RuleSettings, ...] | None:
+    """Return the rules that a preset stands for, with what the using rule adds; None for an unknown preset.
+
+    Its ``when`` narrows every rule of the preset; its actions replace those of the preset's events.
+    """
+    rules = PRESETS.get(rule.preset or "")
+    if rules is None:
+        return None
+    return tuple(_adapted(each, rule) for each in rules)
+
+
+def _adapted(rule: RuleSettings, use: RuleSettings) -> RuleSettings:
+    name = (rule.name or "").replace(use.preset or "", use.name, 1) if use.name else rule.name
+    adapted = replace(rule, name=name, when=_both(use.when, rule.when), where=use.where)
+    if rule.event is None:
+        return adapted
+    changes = {key: value for key, value in _actions(use).items() if value != _DEFAULTS[key]}
+    return replace(adapted, **{**changes, "props": {**rule.props, **use.props}})
+
+
+def _actions(rule: RuleSettings) -> dict[str, object]:
+    return {key: getattr(rule, key) for key in _DEFAULTS}
+
+
+_OWN = {"name", "when", "drop", "preset", "props", "where"}
+_DEFAULTS: dict[str, object] = {
+    each.name: getattr(RuleSettings(), each.name) for each in fields(RuleSettings) if each.name not in _OWN
+}
+
+
+def _both(one: When, two: When) -> When:
+    if not one.tests or not two.tests:
+        return one if one.tests else two
+    keys = [_key(test) for when in (one, two) for test in when.tests]
+    if len(keys) == len(set(keys)):
+        return When((*one.tests, *two.tests), one.where)
+    return When((AllOf((one, two), one.where),), one.where)
+
+
+def _key(test: Test | AnyOf | AllOf | Not) -> str:
+    return test.field if isinstance(test, Test) else type(test).__name__
+
+
+def _when(**tests: str | Sequence[str]) -> When:
+    return When(tuple(Test(key, (value,) if isinstance(value, str) else tuple(value)) for key, value in tests.items()))
+
+
+def _not(**tests: str | Sequence[str]) -> When:
+    return When((Not(_when(**tests)),))
+
+
+def _ending(extensions: Sequence[str]) -> str:
+    return "**.{" + ",".join(extensions) + "}"
+
+
+_SEEN = ("2xx", "304")
+
+_PAGEVIEWS = (
+    RuleSettings(name="pageviews: not a GET", when=_not(method="GET"), drop="method"),
+    RuleSettings(name="pageviews: no page was sent", when=_not(status=_SEEN), drop="status"),
+    RuleSettings(name="pageviews: robots.txt", when=_when(path="/robots.txt"), drop="robots"),
+    RuleSettings(name="pageviews: well-known", when=_when(path=_WELL_KNOWN), drop="well_known"),
+    RuleSettings(name="pageviews: sitemap", when=_when(path=_SITEMAPS), drop="sitemap"),
+    RuleSettings(name="pageviews: feed", when=_when(path=_FEEDS), drop="feed"),
+    RuleSettings(name="pageviews: asset", when=_when(path=_ending([*PARTS, *FILES])), drop="asset"),
+    RuleSettings(name="pageviews: not a person", when=_when(bot="true"), drop="bot"),
+    RuleSettings(
+        name="pageviews: not HTML",
+        when=_not(content_type=("text/html*", "application/xhtml+xml*", "")),
+        drop="content_type",
+    ),
+    RuleSettings(name="pageviews: no client address", when=_when(client_ip=""), drop="no_client_ip"),
+    RuleSettings(name="pageviews", event="pageview"),
+)
+
+PRESETS: dict[str, tuple[RuleSettings, ...]] = {
+    "pageviews": _PAGEVIEWS,
+    "downloads": (
+        RuleSettings(
+            name="downloads",
+            when=_when(method="GET", status=("200", "206"), path=_ending(FILES), bot="false"),
+            event="File Download",
+            url="{page}",
+            props={"url": "{site}{path}"},
+        ),
+    ),
+    "not-found": (
+        RuleSettings(
+            name="not-found",
+            when=When(
+                (
+                    *_when(method="GET", status="404", bot="false").tests,
+                    Not(_when(path=[_WELL_KNOWN, "/robots.txt", _ending(PARTS)])),
+                )
+            ),
+            event="404",
+            props={"path": "{pathname}"},
+        ),
+    ),
+    "feeds": (
+        RuleSettings(
+            name="feeds: readers",
+            when=_when(method="GET", status=_SEEN, path=_FEEDS, bot="feed"),
+            event="Feed",
+            props={"url": "{site}{path}"},
+            user_agent=NEUTRAL_USER_AGENT,
+        ),
+        RuleSettings(
+            name="feeds",
+            when=_when(method="GET", status=_SEEN, path=_FEEDS, bot="false"),
+            event="Feed",
+            props={"url": "{site}{path}"},
+        ),
+    ),
+    "ai-crawlers": (
+        RuleSettings(
+            name="ai-crawlers",
+            when=When(
+                (
+                    *_when(method="GET", status=_SEEN, bot="ai").tests,
+                    Not(_when(path=["/robots.txt", _ending(PARTS)])),
+                )
+            ),
+            event="AI Crawler",
+            props={"crawler": "{bot.name}", "class": "{bot.class}", "path": "{pathname}"},
+            user_agent=NEUTRAL_USER_AGENT,
+        ),
+    ),
+}
