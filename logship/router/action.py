@@ -237,7 +237,7 @@ class _Compiler:
         if template and template.constant is not None and ("," in template.constant or not template.constant.strip()):
             self._fault(
                 "domain",
-                f"{text!r}: one Plausible site (for a second one, a second rule and "continue: true" in the first)",
+                f"{text!r}: one Plausible site (for a second one, a second rule, and continue in the first)",
             )
         return template
 
