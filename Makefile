@@ -12,7 +12,7 @@ PYTEST_ARGS ?=
 BENCH_ARGS  ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench test-system faults lock build packages clean
+.PHONY: help demo test check format docs bench test-system faults lock build packages clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /:/' | awk -F: '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -27,11 +27,15 @@ check: $(VENV)/.dev ## lint, format, types, architecture, documentation
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest tests/unit/test_architecture.py tests/unit/test_packaging.py $(wildcard tests/docs)
+	$(BIN)/pytest tests/unit/test_architecture.py tests/unit/test_packaging.py
+	$(BIN)/python docs/generate.py --check
 
 format: $(VENV)/.dev ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(VENV)/.dev ## write the reference pages anew from the code
+	$(BIN)/python docs/generate.py
 
 bench: $(VENV)/.dev packages ## logship, syslog-ng and wrk side by side (performance: see tests/bench/README.md)
 	$(BIN)/python -m tests.bench $(BENCH_ARGS)

@@ -19,6 +19,7 @@ FLOORS = {
     "logship.language": 0,
     "logship.settings": 1,
     "logship.traffic": 1,
+    "logship.schema": 2,
     "logship.logs": 1,
     "logship.servicemanager": 1,
     "logship.source": 2,

@@ -1,0 +1,32 @@
+# logship as a sidecar: numeric user, read-only root, state in a volume, nothing but Python inside.
+#
+#   docker build -t logship .
+#   docker run --read-only -v ./logship.yaml:/etc/logship/logship.yaml:ro -v logs:/var/log/nginx:ro -v state:/var/lib/logship logship
+
+FROM python:3.11-slim-bookworm AS build
+WORKDIR /src
+COPY requirements.txt requirements-build.txt ./
+RUN python -m venv /opt/logship \
+ && /opt/logship/bin/pip install --no-cache-dir --require-hashes --requirement requirements.txt \
+ && python -m venv /opt/build \
+ && /opt/build/bin/pip install --no-cache-dir --require-hashes --requirement requirements-build.txt
+COPY pyproject.toml README.md LICENSE ./
+COPY logship logship
+RUN /opt/build/bin/hatchling build -t wheel -d /src/dist \
+ && /opt/logship/bin/pip install --no-cache-dir --no-deps /src/dist/*.whl \
+ && /opt/logship/bin/pip uninstall --yes setuptools pip \
+ && mkdir -p /state
+
+FROM python:3.11-slim-bookworm
+COPY --from=build /opt/logship /opt/logship
+COPY --from=build --chown=10001:10001 /state /var/lib/logship
+ENV PATH=/opt/logship/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    STATE_DIRECTORY=/var/lib/logship
+USER 10001:10001
+VOLUME ["/var/lib/logship"]
+EXPOSE 9469
+HEALTHCHECK --interval=30s --timeout=10s --retries=3 CMD ["logship", "status", "--json"]
+ENTRYPOINT ["logship"]
+CMD ["run"]
