@@ -24,7 +24,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from logship.errors import ConfigError, Problem
-from logship.language import describe, kinds, notations, tree
+from logship.language import kinds, notations, tree
 from logship.language.kinds import FAULTY, FLAG, LOOSE, Key, Optional, Section, Several, Spot, Table, Text, Word, key
 from logship.language.notations import MisfitError, meant, quoted
 from logship.language.notations import Secret as Secret  # for those who mask it
@@ -60,7 +60,6 @@ class AdminSettings:
 
 
 _ADMIN = Section(
-    "admin",
     [
         Key(
             "listen",
@@ -70,6 +69,7 @@ _ADMIN = Section(
         )
     ],
     lambda _, values: AdminSettings(*values.get("listen", ())),
+    meaning="Where health, metrics and the status page are served.",
 )
 
 
@@ -139,7 +139,7 @@ class DestinationSettings:
         Text("a URL", notations.api_url),
         "Where events are posted. `/api/event` is added when there is no path.",
         "https://plausible.io/api/event",  # complete: /api/event already added when there was no path
-        shown="https://plausible.io",
+        shown="`https://plausible.io`",
     )
     connections: int = key(
         kinds.whole_number(1, 1000),
@@ -147,16 +147,12 @@ class DestinationSettings:
         16,
     )
     batch: BatchSettings = key(
-        Section.of(BatchSettings, "batch"),
+        Section.of(BatchSettings),
         "What is taken from the router at a time, to be sent side by side.",
         BatchSettings(),
     )
-    timeout: TimeoutSettings = key(
-        Section.of(TimeoutSettings, "timeout"), "How long a request may take.", TimeoutSettings()
-    )
-    retry: RetrySettings = key(
-        Section.of(RetrySettings, "retry", _retry), "How what may pass is tried again.", RetrySettings()
-    )
+    timeout: TimeoutSettings = key(Section.of(TimeoutSettings), "How long a request may take.", TimeoutSettings())
+    retry: RetrySettings = key(Section.of(RetrySettings, _retry), "How what may pass is tried again.", RetrySettings())
     max_events_per_second: float | None = key(Optional(_POSITIVE), "Upper bound of the rate; null: none.", None)
     when_full: str = key(
         Word("wait or dead_letter", ("wait", "dead_letter")),
@@ -179,9 +175,7 @@ class DestinationSettings:
         "Static extra headers. Take credentials from the environment: `${ENV}`.",
         {},
     )
-    tls: TlsSettings = key(
-        Section.of(TlsSettings, "tls"), "How the destination's certificate is judged.", TlsSettings()
-    )
+    tls: TlsSettings = key(Section.of(TlsSettings), "How the destination's certificate is judged.", TlsSettings())
     proxy: str | None = key(
         Optional(Text("a URL", notations.proxy_url)), "HTTP proxy to send through; null: none.", None
     )
@@ -217,7 +211,6 @@ _FORMAT_FIELDS = Table(
     label="FIELD",
 )
 _FORMAT_MAPPING = Section(
-    "format",
     [
         Key(
             "json",
@@ -233,6 +226,7 @@ _FORMAT_MAPPING = Section(
         ),
     ],
     _one_format,
+    meaning="One of the two, where neither a name nor a format string says how a line is read.",
 )
 
 
@@ -327,7 +321,7 @@ class SourceSettings:
         shown="end",
     )
     client_ip: ClientIpSettings = key(
-        Section.of(ClientIpSettings, "client_ip"), "How the real client is found behind proxies.", ClientIpSettings()
+        Section.of(ClientIpSettings), "How the real client is found behind proxies.", ClientIpSettings()
     )
     query: str | tuple[str, ...] = key(
         _Query(),
@@ -388,13 +382,17 @@ def _bot(text: str) -> str:
 
 
 _NO_CONDITION = "a condition without values never holds"
-_PATTERN = Text("a glob or re: and a regular expression", notations.pattern, schema=LOOSE)
+_PATTERN = Text("a glob or `re:` expression", notations.pattern, schema=LOOSE)
 _CONDITIONS: tuple[tuple[str, Text, str], ...] = (
     ("source", _PATTERN, "The source's name."),
     ("host", _PATTERN, "The virtual host, in lower case; that of `site` where the line has none."),
-    ("path", _PATTERN, "The path as it was on the wire: percent escapes stay, the query is not part of it."),
+    (
+        "path",
+        _PATTERN,
+        "The path without the query, as it was on the wire and, where it holds percent escapes, decoded.",
+    ),
     ("query", _PATTERN, "The query without `?`."),
-    ("url", _PATTERN, "The absolute URL, with the query that is sent."),
+    ("url", _PATTERN, "The absolute URL, without and with its query."),
     ("method", Text("an HTTP method", notations.method), "The method: `GET`."),
     (
         "status",
@@ -419,10 +417,10 @@ class _Lazy(kinds.Kind):
     noun = "a mapping of conditions"
 
     def read(self, spot: Spot) -> Any:
-        return _WHEN.read(spot)
+        return WHEN.read(spot)
 
     def schema(self) -> dict[str, Any]:
-        return {"$ref": "#/$defs/when"}
+        return WHEN.schema()
 
 
 class _When(Section):
@@ -438,6 +436,9 @@ class _When(Section):
     def unknown(self, name: str, spot: Spot) -> str:
         return 'unknown condition; write "log.NAME"' if name == "log" else super().unknown(name, spot)
 
+    def described(self) -> Iterable[Key]:
+        return [*self.keys.values(), self.log_key]
+
     def complete(self, spot: Spot, values: dict[str, Any]) -> Any:
         if not values and not spot.faulty:
             return spot.fault('no conditions; leave "when" out if every line is meant')
@@ -445,6 +446,10 @@ class _When(Section):
         return When(tuple(_COMBINE.get(name, Test)(name, value, where) for name, where, value in found), spot.where)
 
     def schema(self) -> dict[str, Any]:
+        return {"$ref": "#/definitions/when"}
+
+    def definition(self) -> dict[str, Any]:
+        """Return the schema that `schema` refers to, as it refers to itself."""
         log = {r"^log\..": kinds.documented(self.log_key)}
         return {**super().schema(), "patternProperties": log, "minProperties": 1}
 
@@ -455,8 +460,7 @@ _COMBINE: Mapping[str, Callable[[str, Any, str], Test | AnyOf | AllOf | Not]] = 
     "not": lambda _, when, where: Not(when, where),
 }
 _WHENS = Several(_Lazy(), "a list of mappings of conditions", empty=_NO_CONDITION, single=False)
-_WHEN = _When(
-    "when",
+WHEN = _When(
     [
         *(
             Key(name, Several(kind, f"{kind.noun}, or a list", empty=_NO_CONDITION), None, meaning)
@@ -466,7 +470,9 @@ _WHEN = _When(
         Key("all", _WHENS, None, "A list of mappings of conditions which all hold."),
         Key("not", _Lazy(), None, "Conditions that do not hold together."),
     ],
-    lambda spot, values: values,
+    lambda _, values: values,
+    meaning="All that are given must hold; a list means any of. Text is a glob (`*` within a segment, `**` across); "
+    "`re:` makes it a regular expression. The empty text stands for what the line does not hold.",
     thing="condition",
 )
 
@@ -494,7 +500,7 @@ class RuleSettings:
     name: str | None = key(
         Text("a name", notations.word, schema=LOOSE), "What the rule is called in `explain` and logs.", None
     )
-    when: When = key(_WHEN, "Conditions, all of which must hold; left out: every line.", When(), shown="every line")
+    when: When = key(WHEN, "Conditions, all of which must hold; left out: every line.", When(), shown="every line")
     drop: str | None = key(  # the reason; `drop: true` is "rule"
         Text(
             "true or a reason",
@@ -534,7 +540,7 @@ class RuleSettings:
         {},
     )
     revenue: RevenueSettings | None = key(
-        Section.of(RevenueSettings, "revenue"), "Revenue of the event: currency and amount.", None
+        Section.of(RevenueSettings), "Revenue of the event: currency and amount.", None
     )
     interactive: bool | None = key(
         FLAG, "`false`: the event does not count against a visit's bounce.", None, shown="true"
@@ -564,7 +570,7 @@ class RuleSettings:
 _ACTIONS = ("drop", "event", "preset")
 _BESIDE = {
     "drop": {"name", "when", *_ACTIONS},
-    "preset": {"name", "domain", "to", "sample", "continue_", *_ACTIONS},
+    "preset": {"name", "when", "domain", "to", "sample", "continue_", *_ACTIONS},
 }
 _NO_EFFECT = {
     "drop": "has no effect on a rule that drops; remove it",
@@ -579,19 +585,33 @@ class _Rule(Section):
         actions = [name for name in _ACTIONS if name in values]
         if len(actions) > 1:
             spot.fault(f"{' and '.join(actions)} exclude each other; make it one rule for each")
-        elif not actions and not spot.faulty:
+        elif not actions:
             spot.fault('no action; say "event: NAME", "drop: true" or "preset: NAME"')
-        elif actions and actions[0] in _BESIDE:
+        elif actions[0] in _BESIDE:
             self.refuse_beside(actions[0], spot, values)
-        return super().complete(spot, values)
+        rule = super().complete(spot, values)
+        return rule if len(actions) == 1 and values[actions[0]] is not FAULTY else FAULTY
+
+    def misspelt(self, name: str) -> dict[str, Any]:
+        return {action: FAULTY for action in _ACTIONS if meant(name, [action])}
 
     def refuse_beside(self, action: str, spot: Spot, values: dict[str, Any]) -> None:
         for name in values.keys() - _BESIDE[action]:
-            where = f"{spot.where}.{self.yaml_name(name)}"
-            Spot(spot.reading, where, spot.node).fault(_NO_EFFECT[action])
+            spot.beside(self.yaml_name(name)).fault(_NO_EFFECT[action])
+
+    def schema(self) -> dict[str, Any]:
+        return {**super().schema(), "oneOf": [{"required": [name]} for name in _ACTIONS]}
 
     def yaml_name(self, attribute: str) -> str:
         return next(each.name for each in self.keys.values() if each.attribute == attribute)
+
+
+_RULE = (
+    "One action: `drop`, `event` or `preset`. The other keys add to an event; beside a preset stand `name`, `when` "
+    "(narrows it), `domain`, `to`, `sample` and `continue`. Templates hold `{url}`, `{site}`, `{host}`, `{path}`, "
+    "`{query.NAME}`, `{method}`, `{status}`, `{referrer}`, `{user_agent}`, `{bot.name}`, `{bot.class}`, `{log.NAME}` "
+    "and `{match.NAME}`."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -599,7 +619,7 @@ class Settings:
     """A whole configuration, as written. Equal when it means the same, wherever the keys stand."""
 
     state_dir: Path = key(
-        _FILE, "Where progress and dead letters are kept.", shown="$STATE_DIRECTORY, else /var/lib/logship"
+        _FILE, "Where progress and dead letters are kept.", shown="`$STATE_DIRECTORY`, else `/var/lib/logship`"
     )
     admin: AdminSettings | None = key(
         Optional(_ADMIN), "Health, metrics and the status page; null: off.", AdminSettings()
@@ -612,7 +632,7 @@ class Settings:
     grace_period: float = key(kinds.duration(), "How long a stop may take to settle what is in flight.", 10.0)
     destinations: tuple[DestinationSettings, ...] = key(
         Table(
-            Section.of(DestinationSettings, "destinations"),
+            Section.of(DestinationSettings),
             "a mapping of names to destinations",
             name=notations.word,
             label="NAME",
@@ -625,7 +645,6 @@ class Settings:
         Several(
             Section.of(
                 SourceSettings,
-                "sources",
                 lambda spot, values: SourceSettings(**{"name": "", **values}, where=spot.where),
             ),
             'a list of sources, each beginning with "- path: ..."',
@@ -638,7 +657,11 @@ class Settings:
     )
     rules: tuple[RuleSettings, ...] = key(
         Several(
-            _Rule("rules", kinds.keys_of(RuleSettings), lambda spot, values: RuleSettings(**values, where=spot.where)),
+            _Rule(
+                kinds.keys_of(RuleSettings),
+                lambda spot, values: RuleSettings(**values, where=spot.where),
+                meaning=_RULE,
+            ),
             'a list of rules, each beginning with "- "',
             empty='every line would be dropped; leave "rules" out for {preset: pageviews}',
             single=False,
@@ -658,20 +681,29 @@ class Settings:
             where = where[: max(where.rfind("."), where.rfind("["), 0)]
         return self.places.get(where, (0, 0))
 
-    def place(self, problem: Problem) -> Problem:
-        """Return a problem found elsewhere with its place in the file."""
-        return problem.at(self.file, *self.locate(problem.where))
+    def place(self, where: str) -> tuple[str, int, int]:
+        """Return file, line and column of a path of keys: what `Problem.at` takes."""
+        return (self.file, *self.locate(where))
 
 
-_ROOT = Section.of(Settings, "settings", lambda _, values: values, partial=True)
+ROOT = Section.of(Settings, lambda _, values: values, partial=True)
 
 
 def load(path: Path, env: Mapping[str, str]) -> Settings:
     """Read a configuration file. Raise ConfigError with every problem; what is only doubtful is in ``warnings``."""
-    settings, problems = read(_text(path), str(path), env)
+    settings, problems = read_file(path, env)
     if not all(problem.warning for problem in problems):
         raise ConfigError(problems)
     return settings
+
+
+def read_file(path: Path, env: Mapping[str, str]) -> tuple[Settings, list[Problem]]:
+    """Return what `read` does, for a file; one that is no text is a problem like any other."""
+    try:
+        return read(_text(path), str(path), env)
+    except tree.MalformedError as error:
+        problem = Problem("", str(error), error.line, error.column, str(path))
+        return Settings(_state_dir(env), file=str(path)), [problem]
 
 
 def _text(path: Path) -> str:
@@ -679,29 +711,15 @@ def _text(path: Path) -> str:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
-        raise ConfigError([Problem("", f"cannot be read: {error.strerror}", file=str(path))]) from error
+        raise tree.MalformedError(f"cannot be read: {error.strerror}") from error
     if len(data) > MAX_BYTES:
-        raise ConfigError(
-            [Problem("", f"larger than {MAX_BYTES >> 20} MiB; is this the configuration?", file=str(path))]
-        )
-    return _decoded(data, str(path))
-
-
-def _decoded(data: bytes, file: str) -> str:
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise ConfigError([Problem("", "saved as UTF-16; save it as UTF-8", 1, 1, file)])
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        column = error.start - data.rfind(b"\n", 0, error.start)
-        told = f"the byte 0x{data[error.start]:02x} is not UTF-8; save the file as UTF-8"
-        raise ConfigError([Problem("", told, line, column, file)]) from error
+        raise tree.MalformedError(f"larger than {MAX_BYTES >> 20} MiB; is this the configuration?")
+    return tree.decode(data)
 
 
 def read(text: str, file: str, env: Mapping[str, str]) -> tuple[Settings, list[Problem]]:
     """Return what could be read, faulty pieces left out, and everything that is wrong or doubtful, in file order."""
-    reading = kinds.Reading(env, _ROOT)
+    reading = kinds.Reading(env, ROOT)
     values = _values(text, reading)
     settings = Settings(
         **{"state_dir": _state_dir(env), **values},
@@ -711,11 +729,12 @@ def read(text: str, file: str, env: Mapping[str, str]) -> tuple[Settings, list[P
     )
     problems = [*reading.problems, *_contradictions(settings), *_doubts(settings, reading.problems)]
     placed = [
-        problem.at(file, problem.line, problem.column) if problem.line else settings.place(problem)
+        problem.at(file, problem.line, problem.column) if problem.line else problem.at(*settings.place(problem.where))
         for problem in problems
     ]
     placed.sort(key=lambda problem: (problem.line, problem.column))
-    return replace(settings, warnings=tuple(problem for problem in placed if problem.warning)), placed
+    warnings = tuple(problem for problem in placed if problem.warning)
+    return replace(settings, rules=tuple(_with_known(settings)), warnings=warnings), placed
 
 
 def _state_dir(env: Mapping[str, str]) -> Path:
@@ -732,7 +751,7 @@ def _values(text: str, reading: kinds.Reading) -> dict[str, Any]:
         reading.problems.append(Problem("", f"the file is empty; {_LEAST}", 1, 1))
         return {}
     reading.places[""] = (node.line, node.column)
-    values = _ROOT.read(Spot(reading, "", node))
+    values = ROOT.read(Spot(reading, "", node))
     return _named(values) if isinstance(values, dict) else {}
 
 
@@ -811,6 +830,12 @@ def _unknown_destinations(settings: Settings) -> Iterator[Problem]:
             elif name not in names and f"destinations.{name}" not in settings.places:
                 hint = meant(name, names) or f"; known: {', '.join(names)}"
                 yield Problem(where, f"unknown destination {quoted(name)}{hint}")
+
+
+def _with_known(settings: Settings) -> Iterator[RuleSettings]:
+    names = [each.name for each in settings.destinations]
+    for rule in settings.rules:
+        yield replace(rule, to=tuple(name for name in dict.fromkeys(rule.to) if name in names))
 
 
 def _element(settings: Settings, where: str, index: int) -> str:
@@ -913,13 +938,3 @@ def _never_reached(settings: Settings, problems: Iterable[Problem]) -> Iterator[
 
 def _takes_all(rule: RuleSettings) -> bool:
     return not (rule.when.tests or rule.continue_ or rule.preset not in (None, "pageviews"))
-
-
-def json_schema() -> dict[str, Any]:
-    """Return the JSON Schema of the configuration, as shipped in ``schema.json``."""
-    return describe.json_schema(_ROOT, {"when": _WHEN})
-
-
-def reference() -> str:
-    """Return the reference of the configuration, as shipped in ``docs/configuration.md``."""
-    return describe.reference(_ROOT)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Any
 
 from logship.errors import Problem
@@ -18,6 +18,7 @@ from logship.language.notations import MisfitError, Secret, meant, quoted
 
 _VARIABLE = re.compile(r"\$?\$\{(?P<inside>[^}]*)\}?")
 _INSIDE = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>.*))?", re.DOTALL | re.ASCII)
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _ENVIRONMENT = {"type": "string", "pattern": r"\$\{[A-Za-z_]"}
 
 
@@ -52,9 +53,14 @@ class Spot:
     def key(self, name: str, key: tree.Node, value: tree.Node) -> Spot:
         """Return the spot of a mapping's value. A list or an empty value stands where its key stands."""
         here = value if isinstance(value, tree.Scalar) and not value.empty else key
-        where = f"{self.where}.{name}" if self.where else name
-        self.reading.places[where] = (here.line, here.column)
-        return Spot(self.reading, where, value)
+        spot = replace(self.beside(name), node=value)
+        self.reading.places[spot.where] = (here.line, here.column)
+        return spot
+
+    def beside(self, name: str) -> Spot:
+        """Return the spot of a key in this mapping, without its value."""
+        name = _UNPRINTABLE.sub("?", name)[:80]
+        return replace(self, where=f"{self.where}.{name}" if self.where else name)
 
     def item(self, index: int, node: tree.Node) -> Spot:
         """Return the spot of a list's element."""
@@ -93,7 +99,7 @@ class Kind(ABC):
 
     def show(self, value: Any) -> str:
         """Return a value as YAML text, for the reference."""
-        return "none" if value is None else str(value)
+        return str(value)
 
     def inner(self) -> Iterable[tuple[str, Kind]]:
         """Return the kinds inside, each with what it adds to the path of keys."""
@@ -146,7 +152,7 @@ class Text(Kind):
 
     def show(self, value: Any) -> str:
         """Return the value as it is written."""
-        return "none" if value is None else self.as_text(value)
+        return self.as_text(value)
 
 
 def expand(spot: Spot, text: str) -> str | _Faulty:
@@ -238,11 +244,15 @@ class Several(Kind):
 
     def show(self, value: Any) -> str:
         """Return the list in brackets."""
-        return f"[{', '.join(self.kind.show(each) for each in value)}]"
+        return f"[{', '.join(_in_flow(self.kind.show(each)) for each in value)}]"
 
     def inner(self) -> Iterable[tuple[str, Kind]]:
         """Return the kind of the elements."""
         return [("[]", self.kind)]
+
+
+def _in_flow(text: str) -> str:
+    return text if text[:1].isalnum() else f'"{text}"'
 
 
 def _nothing(node: tree.Node) -> bool:
@@ -334,8 +344,7 @@ def _pairs(spot: Spot) -> Iterator[tuple[str, tree.Node, Spot]]:
             spot.fault("a key must be a plain word", key)
         elif key.text in first:
             line = first[key.text].line
-            where = f"{spot.where}.{key.text}" if spot.where else key.text
-            Spot(spot.reading, where, key).fault(f"given twice (first on line {line}); keep one", key)
+            spot.beside(key.text).fault(f"given twice (first on line {line}); keep one", key)
         else:
             first[key.text] = key
             yield key.text, key, spot.key(key.text, key, value)
@@ -359,8 +368,11 @@ class Key:
 
     @property
     def shown_default(self) -> str:
-        """Return the default as YAML text or in words."""
-        return self.shown or ("required" if self.default is MISSING else self.kind.show(self.default))
+        """Return the default as YAML text or in words; empty where there is none to tell."""
+        if self.shown or self.default is MISSING:
+            return self.shown or "required"
+        value = "" if self.default is None and not isinstance(self.kind, Optional) else self.kind.show(self.default)
+        return f"`{value}`" if value else ""
 
 
 def key(kind: Kind, help: str, default: Any = MISSING, *, name: str = "", shown: str = "") -> Any:  # noqa: A002
@@ -393,31 +405,27 @@ class Section(Kind):
 
     def __init__(
         self,
-        title: str,
         keys: Iterable[Key],
         build: Callable[[Spot, dict[str, Any]], Any],
         *,
+        meaning: str,
         thing: str = "key",
         partial: bool = False,
     ) -> None:
-        self.title = title
         self.keys = {each.name: each for each in keys}
         self.build = build
+        self.meaning = meaning
         self.thing = thing
         self.partial = partial  # build from what there is, even if a key that must be given is missing
         self.noun = f"a mapping of {thing}s ({', '.join(list(self.keys)[:3])}, ...)"
 
     @classmethod
     def of(
-        cls,
-        made: type,
-        title: str,
-        build: Callable[[Spot, dict[str, Any]], Any] | None = None,
-        *,
-        partial: bool = False,
+        cls, made: type, build: Callable[[Spot, dict[str, Any]], Any] | None = None, *, partial: bool = False
     ) -> Section:
         """Return the section that reads a dataclass by the keys it declares."""
-        return cls(title, keys_of(made), build or (lambda _, values: made(**values)), partial=partial)
+        meaning = (made.__doc__ or "").splitlines()[0]
+        return cls(keys_of(made), build or (lambda _, values: made(**values)), meaning=meaning, partial=partial)
 
     def read(self, spot: Spot) -> Any:
         """Return what is built; FAULTY when a key that must be given is missing or faulty."""
@@ -432,6 +440,10 @@ class Section(Kind):
                 below.fault(self.unknown(name, spot), key)
                 values |= self.misspelt(name)
         return self.complete(spot, values)
+
+    def described(self) -> Iterable[Key]:
+        """Return the keys that the reference lists."""
+        return self.keys.values()
 
     def find(self, name: str) -> Key | None:
         """Return the declaration of a key."""
@@ -480,8 +492,8 @@ class Section(Kind):
         }
 
     def show(self, value: Any) -> str:
-        """Return the mapping in braces, its defaults included."""
-        return "its own defaults"
+        """Return nothing: the keys tell their own defaults."""
+        return ""
 
     def inner(self) -> Iterable[tuple[str, Kind]]:
         """Return the kinds of the keys."""
@@ -490,7 +502,7 @@ class Section(Kind):
 
 def documented(key: Key) -> dict[str, Any]:
     """Return the schema of a key's value with its meaning and default."""
-    fallback = "" if key.required or (key.default is None and not key.shown) else f" Default: {key.shown_default}."
+    fallback = f" Default: {key.shown_default}." if key.shown_default and not key.required else ""
     return {**key.kind.schema(), "description": key.help + fallback}
 
 

@@ -61,7 +61,7 @@ def akin(source: str, text: str) -> str:
 
 def meant(text: str, known: Iterable[str]) -> str:
     """Return `` (did you mean "x"?)``, or nothing when no known word is close."""
-    close = get_close_matches(text.lower(), list(known), n=1, cutoff=0.6)
+    close = get_close_matches(text, list(known), n=1, cutoff=0.6)
     return f' (did you mean "{close[0]}"?)' if close else ""
 
 
@@ -309,12 +309,11 @@ def host_pattern(text: str) -> str:
     """Return a virtual host's name in lower case, in which ``*`` stands for any part."""
     if "://" in text or "/" in text or re.search(r":\d+$", text):
         raise MisfitError(f"{quoted(text)} must be a host alone: no scheme, port or path")
-    if "*" not in text:
+    if not re.search(r"[*?[{]", text):
         return akin(text, host_name(text))
-    parts = [part if part.isascii() else _ascii(part) for part in text.lower().split(".")]
-    if not all(re.fullmatch(r"[a-z0-9_*?-]+", part, re.ASCII) for part in parts):
-        raise MisfitError(f'{quoted(text)} is no host pattern; as in "*.example.com"')
-    return akin(text, ".".join(parts))
+    if re.search(r"\s", text):
+        raise MisfitError(f'{quoted(text)} is no host pattern, as in "*.example.com"')
+    return akin(text, ".".join(part if part.isascii() else _ascii(part) for part in text.lower().split(".")))
 
 
 def site(text: str) -> str:
@@ -391,8 +390,8 @@ def domain_template(text: str) -> str:
 
 
 def network(text: str) -> str:
-    """Return an address or CIDR as written."""
-    if re.fullmatch(r"[\d.]+\.\*(\.\*)*", text):
+    """Return an address or CIDR as written. Bits of a host may be set behind a prefix, as nginx allows it."""
+    if re.fullmatch(r"\d+(\.\d+){0,2}(\.\*)+", text, re.ASCII):
         known = text.split(".*")[0].split(".")
         cidr = ".".join([*known, *["0"] * (4 - len(known))]) + f"/{8 * len(known)}"
         raise MisfitError(f"{quoted(text)} is no CIDR{_write(text, cidr)}")
@@ -400,21 +399,17 @@ def network(text: str) -> str:
         ipaddress.ip_network(text, strict=False)
     except ValueError as error:
         raise MisfitError(f'{quoted(text)} is no address or CIDR, as in "10.0.0.0/8" or "2001:db8::/32"') from error
-    _refuse_host_bits(text)
     return text
 
 
-def _refuse_host_bits(text: str) -> None:
-    whole = ipaddress.ip_network(text, strict=False)
-    try:
-        ipaddress.ip_network(text)
-    except ValueError as error:
-        raise MisfitError(f"{quoted(text)} is an address inside a network{_write(text, str(whole))}") from error
+def client(text: str) -> str:
+    """Return an address or CIDR, or the empty text: no address."""
+    return network(text) if text else text
 
 
 def trusted(text: str) -> str:
     """Return an address, a CIDR, or the name of a well-known set."""
-    if text in ADDRESS_SETS:
+    if text.lower() in ADDRESS_SETS or text == "unix:":
         return text
     if re.fullmatch(r"[A-Za-z_-]+", text):
         known = ", ".join(ADDRESS_SETS)
@@ -436,8 +431,8 @@ def is_pattern(text: str) -> bool:
 
 
 def status(text: str) -> str:
-    """Return ``404``, ``2xx`` or ``400-499`` as written."""
-    found = re.fullmatch(r"([1-9]\d\d)(?:-([1-9]\d\d))?|[1-9]xx", text, re.ASCII)
+    """Return ``404``, ``2xx`` or ``400-499`` as written, or the empty text: no status."""
+    found = re.fullmatch(r"([1-9]\d\d)(?:\s*-\s*([1-9]\d\d))?|[1-5][xX]{2}|", text, re.ASCII)
     if not found:
         raise MisfitError(f'{quoted(text)} is no status; write "404", "2xx" or "400-499"')
     if found[2] and found[1] > found[2]:
@@ -446,13 +441,10 @@ def status(text: str) -> str:
 
 
 def method(text: str) -> str:
-    """Return an HTTP method in capitals, or a pattern. Methods that few know are taken as they are."""
-    if is_pattern(text) or text in METHODS:
+    """Return an HTTP method or a pattern. Methods that few know are taken unless they look like a known one."""
+    if not text or text.startswith("re:") or re.search(r"[*?[{]", text) or text.upper() in METHODS:
         return text
-    if text.upper() in METHODS:
-        raise MisfitError(f"methods are written in capitals{_write(text, text.upper())}")
-    close = get_close_matches(text.upper(), METHODS, n=1, cutoff=0.6)
-    if close or not re.fullmatch(r"[A-Z][A-Z-]*", text, re.ASCII):
-        hint = f' (did you mean "{close[0]}"?)' if close else ""
+    hint = meant(text.upper(), METHODS)
+    if hint or not _TOKEN.fullmatch(text):
         raise MisfitError(f"{quoted(text)} is no HTTP method{hint}")
     return text

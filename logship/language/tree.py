@@ -7,6 +7,7 @@ not by ``yaml.compose``, which recurses in C and ends the process with a segment
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -67,6 +68,19 @@ class Mapping:
 
 
 Node = Scalar | Sequence | Mapping
+
+
+def decode(data: bytes) -> str:
+    """Return the text of a file, without a byte order mark; raise MalformedError where it is not UTF-8."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise MalformedError("saved as UTF-16; save it as UTF-8", 1, 1)
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        before = data[data.rfind(b"\n", 0, error.start) + 1 : error.start]
+        told = f"the byte 0x{data[error.start]:02x} is not UTF-8; save the file as UTF-8"
+        raise MalformedError(told, line, len(before.decode("utf-8", "replace")) + 1) from error
 
 
 def parse(text: str) -> Node | None:
