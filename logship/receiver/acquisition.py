@@ -13,8 +13,8 @@ _IMPLIED_MEDIUM = {("Google", "gclid"): "(gclid)", ("Bing", "msclkid"): "(msclki
 
 def of(url: uri.Uri, referrer: str | None) -> Acquisition:
     """Return the source, the cleaned referrer and the campaign of an event."""
-    params = uri.form(url.query)
-    tagged = params.get("utm_source") or params.get("source") or params.get("ref")
+    params = uri.form(url.query or "")
+    tagged = params.get("utm_source") or params.get("source") or params.get("ref") or ""
     origin = _foreign(url, referrer)
     source = brands.canonical(tagged) if tagged else _source(origin)
     return Acquisition(source, _cleaned(origin), _campaign(params, tagged, source))
@@ -34,11 +34,11 @@ def _foreign(url: uri.Uri, referrer: str | None) -> uri.Uri | None:
     return None if uri.without_www(origin.host) == uri.without_www(url.host or "") else origin
 
 
-def _source(origin: uri.Uri | None) -> str | None:
+def _source(origin: uri.Uri | None) -> str:
     if origin is None or origin.host is None:
-        return None
+        return ""
     host = uri.without_www(origin.host)
-    return brands.canonical(brands.of_host(host.lower(), origin.path) or host)
+    return brands.canonical(brands.of_host(host.lower()) or host)
 
 
 def _cleaned(origin: uri.Uri | None) -> str:
@@ -48,13 +48,13 @@ def _cleaned(origin: uri.Uri | None) -> str:
     return f"android-app://{cleaned}" if origin.scheme == "android-app" else cleaned
 
 
-def _campaign(params: Mapping[str, str], tagged: str | None, source: str | None) -> Campaign:
-    click_id = next((name for name in _CLICK_IDS if params.get(name)), None)
+def _campaign(params: Mapping[str, str], tagged: str, source: str) -> Campaign:
+    click_id = next((name for name in _CLICK_IDS if params.get(name)), "")
     return Campaign(
         source=tagged,
-        medium=params.get("utm_medium") or _IMPLIED_MEDIUM.get((source or "", click_id or "")),
-        campaign=params.get("utm_campaign") or None,
-        content=params.get("utm_content") or None,
-        term=params.get("utm_term") or None,
+        medium=params.get("utm_medium") or _IMPLIED_MEDIUM.get((source, click_id), ""),
+        campaign=params.get("utm_campaign", ""),
+        content=params.get("utm_content", ""),
+        term=params.get("utm_term", ""),
         click_id=click_id,
     )

@@ -40,6 +40,7 @@ _PREFLIGHT_HEADERS = _ANSWER_HEADERS | {
     "X-Mx-ReqToken,Keep-Alive,X-Requested-With,If-Modified-Since,X-CSRF-Token",
 }
 _MOST_EVENTS = 100_000
+_TAGS = ("source", "medium", "campaign", "content", "term")
 
 
 class Receiver:
@@ -303,14 +304,14 @@ def _event(row: sqlite3.Row) -> dict[str, Any]:
         "hostname": row["hostname"],
         "pathname": row["pathname"],
         "referrer": row["referrer"],
-        "source": row["source"],
-        "utm": {tag: row[f"utm_{tag}"] for tag in ("source", "medium", "campaign", "content", "term")},
-        "props": orjson.Fragment(row["props"]),
-        "revenue": row["revenue"] and orjson.Fragment(row["revenue"]),
+        "source": row["source"] or None,
+        "utm": {tag: row[f"utm_{tag}"] or None for tag in _TAGS},
+        "props": orjson.Fragment(row["props"] or "{}"),
+        "revenue": orjson.Fragment(row["revenue"] or "null"),
         "interactive": bool(row["interactive"]),
-        "visitor": row["visitor"],
-        "session": row["session"],
-        "dropped": row["dropped"],
+        "visitor": row["visitor"] or None,
+        "session": row["session"] or None,
+        "dropped": row["dropped"] or None,
     }
 
 

@@ -9,6 +9,6 @@ from typing import Any
 def of(connection: sqlite3.Connection, now: int) -> dict[str, Any]:
     """Return the figures."""
     row = connection.execute(
-        "SELECT count(*) FILTER (WHERE dropped IS NULL), count(dropped), max(id) FROM arrivals"
+        "SELECT count(*) FILTER (WHERE dropped = ''), count(*) FILTER (WHERE dropped <> ''), max(id) FROM arrivals"
     ).fetchone()
     return {"events": row[0], "dropped": row[1], "last_id": row[2] or 0}

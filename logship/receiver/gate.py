@@ -8,6 +8,9 @@ from functools import lru_cache
 
 from logship.receiver.values import Site
 
+_ANY = Site("")
+"""Every site, where none is named: nothing is set, so nothing is refused."""
+
 
 class Gate:
     """Knows the sites and counts what each has had in its window. Without sites every domain is known."""
@@ -24,7 +27,7 @@ class Gate:
 
     def site(self, domain: str) -> Site | None:
         """Return a site's settings, None when it is not known."""
-        return self._sites.get(domain) if self._sites else Site(domain)
+        return self._sites.get(domain) if self._sites else _ANY
 
     def refusal(self, domain: str, now: int) -> str | None:
         """Return why nothing at all is taken for a site at the moment: the gatekeeper's reason, or None."""
@@ -46,6 +49,8 @@ class Gate:
 
 def shielded(site: Site, hostname: str, pathname: str, address: str, country: str) -> str | None:
     """Return which of a site's shields refuses an event, or None."""
+    if site is _ANY:
+        return None
     if site.hostnames and not any(_fits(pattern, hostname) for pattern in site.hostnames):
         return "site_hostname_allowlist"
     if any(_fits(pattern, pathname) for pattern in site.pages):

@@ -71,13 +71,13 @@ class Intake:
             arrival = self._describe(posted, sender, domain, now, origin, looks)
             arrival.dropped = "spam_referrer" if spam else self._refusal(arrival, sender, is_bot)
             await self._settle(arrival, sender)
-            dropped += arrival.dropped is not None
+            dropped += bool(arrival.dropped)
         return dropped
 
     def _is_spam(self, referrer: str | None) -> bool:
         return bool(referrer) and acquisition.referrer_host(referrer or "") in self._spam_hosts
 
-    def _refusal(self, arrival: Arrival, sender: Sender, is_bot: bool) -> str | None:
+    def _refusal(self, arrival: Arrival, sender: Sender, is_bot: bool) -> str:
         reason = self._gate.refusal(arrival.site, arrival.time)
         if reason:
             return reason
@@ -88,11 +88,11 @@ class Intake:
         site = self._gate.site(arrival.site) or Site(arrival.site)
         shield = gate.shielded(site, arrival.hostname, arrival.pathname, sender.address, arrival.country)
         if site.revenue_goals is not None and arrival.name not in site.revenue_goals:
-            arrival.revenue = None
-        return shield or ("bot" if is_bot else None)
+            arrival.revenue = ""
+        return shield or ("bot" if is_bot else "")
 
     async def _settle(self, arrival: Arrival, sender: Sender) -> None:
-        if arrival.dropped is not None:
+        if arrival.dropped:
             await self._store.add(arrival)
             return
         today, yesterday = self._salts.at(arrival.time)
@@ -145,9 +145,9 @@ class Intake:
             utm_content=tags.content,
             utm_term=tags.term,
             click_id=tags.click_id,
-            props=orjson.dumps(posted.props).decode() if posted.props else "{}",
-            revenue=orjson.dumps(posted.revenue).decode() if posted.revenue else None,
-            interactive=posted.interactive,
+            props=orjson.dumps(posted.props).decode() if posted.props else "",
+            revenue=orjson.dumps(posted.revenue).decode() if posted.revenue else "",
+            interactive=int(posted.interactive),
             scroll_depth=posted.scroll_depth,
             engagement_time=posted.engagement_time,
             device=looks.size,
@@ -156,6 +156,6 @@ class Intake:
             os=looks.os,
             os_version=looks.os_version,
             country="A1" if sender.address_kind == _ANONYMOUS_VPN else "",
-            ip=sender.address if self._keep_addresses else None,
-            user_agent=sender.user_agent if self._keep_addresses else None,
+            ip=sender.address if self._keep_addresses else "",
+            user_agent=sender.user_agent if self._keep_addresses else "",
         )

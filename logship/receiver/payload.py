@@ -77,8 +77,8 @@ class Posted:
     props: dict[str, str] = field(default_factory=dict)
     revenue: dict[str, str | int | float] | None = None
     interactive: bool = True
-    scroll_depth: int | None = None
-    engagement_time: int | None = None
+    scroll_depth: int = _NO_SCROLL_DEPTH
+    engagement_time: int = 0
 
 
 # --- bytes to a body -------------------------------------------------------------------------------------------------
@@ -157,7 +157,7 @@ def read(body: Mapping[str, Any]) -> Posted:
     name = _name(_pick(body, "n", "name"), errors)
     props = _props(_pick(body, "m", "meta", "p", "props"), errors)
     hash_mode = _hash_mode(_pick(body, "h", "hashMode"), errors)
-    depth, engaged = _engagement(body, errors) if name == "engagement" else (None, None)
+    depth, engaged = _engagement(body, errors) if name == "engagement" else (_NO_SCROLL_DEPTH, 0)
     if errors:
         raise Invalid(errors)
     pathname = _pathname(parts, hash_mode)

@@ -11,6 +11,7 @@ import asyncio
 import sqlite3
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import fields
 from operator import attrgetter
 from pathlib import Path
@@ -28,9 +29,8 @@ _SCHEMA_VERSION = 1
 _T = TypeVar("_T")
 
 _ARRIVAL_COLUMNS = [column.name for column in fields(Arrival)]
-_VISIT_COLUMNS = [column.name for column in fields(Visit)]
+_VISIT_COLUMNS = list(Visit._fields)
 _arrival_row = attrgetter(*_ARRIVAL_COLUMNS)
-_visit_row = attrgetter(*_VISIT_COLUMNS)
 
 
 def _insert(table: str, columns: list[str]) -> str:
@@ -69,13 +69,15 @@ class Store:
         self._path = path
         self._writing = _connect(path)
         self._reading = _connect(path) if path else self._writing
-        self._writer = ThreadPoolExecutor(1, "store-writer")
-        self._reader = ThreadPoolExecutor(1, "store-reader") if path else self._writer
+        self._writing_turn = asyncio.Lock()
+        self._reading_turn = asyncio.Lock() if path else self._writing_turn
+        self._threads = ThreadPoolExecutor(2, "store")
         self._last_arrival = _highest(self._writing, "arrivals")
         self._last_visit = _highest(self._writing, "visits")
         self._batch = _Batch()
         self._wanted = asyncio.Event()
         self._closing = False
+        self._is_failing = False
         self._flusher: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Store:
@@ -91,8 +93,7 @@ class Store:
         self._closing = True
         self._wanted.set()
         await self._flusher
-        for executor in {self._writer, self._reader}:
-            executor.shutdown()
+        self._threads.shutdown()
         for connection in {self._writing, self._reading}:
             connection.close()
 
@@ -122,32 +123,49 @@ class Store:
 
     async def read(self, query: Callable[[sqlite3.Connection], _T]) -> _T:
         """Return what a function reads from the database; it runs in a thread and must not write."""
-        return await asyncio.get_running_loop().run_in_executor(self._reader, query, self._reading)
+        async with self._reading_turn:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, query, self._reading)
 
     def open_visits(self, since: int) -> list[Visit]:
         """Return the visits that were alive at a time, oldest first: a restart goes on with them."""
         rows = self._writing.execute("SELECT * FROM visits WHERE last >= ? ORDER BY last", (since,))
-        return [Visit(**dict(row)) for row in rows]
+        return [Visit(*row) for row in rows]
 
     async def _flush_forever(self) -> None:
         while not self._closing or self._batch.arrivals:
             await self._wanted.wait()
             self._wanted.clear()
-            await self._flush()
+            async with self._writing_turn:
+                batch, self._batch = self._batch, _Batch()
+                batch.error = await self._write(batch)
+            self._tell(batch)
+            batch.written.set()
 
-    async def _flush(self) -> None:
-        batch, self._batch = self._batch, _Batch()
+    async def _write(self, batch: _Batch) -> sqlite3.Error | None:
+        # Rows are put in from this thread, since each would cost a writing thread its turn at the interpreter; only
+        # a commit that waits for the disk is worth a thread.
         try:
-            await asyncio.get_running_loop().run_in_executor(self._writer, self._write, batch)
+            self._writing.executemany(_INSERT_ARRIVAL, map(_arrival_row, batch.arrivals))
+            self._writing.executemany(_INSERT_VISIT, batch.visits.values())
+            await self._commit()
         except sqlite3.Error as error:
-            log.error("store.not_written", events=len(batch.arrivals), error=str(error))  # noqa: TRY400
-            batch.error = error
-        batch.written.set()
+            with suppress(sqlite3.Error):
+                self._writing.rollback()
+            return error
+        return None
 
-    def _write(self, batch: _Batch) -> None:
-        with self._writing as connection:
-            connection.executemany(_INSERT_ARRIVAL, map(_arrival_row, batch.arrivals))
-            connection.executemany(_INSERT_VISIT, map(_visit_row, batch.visits.values()))
+    async def _commit(self) -> None:
+        if self._path is None:
+            self._writing.commit()
+        else:
+            await asyncio.get_running_loop().run_in_executor(self._threads, self._writing.commit)
+
+    def _tell(self, batch: _Batch) -> None:
+        if batch.error is not None and not self._is_failing:
+            log.error("store.not_written", events=len(batch.arrivals), error=str(batch.error))
+        if batch.error is None and self._is_failing:
+            log.info("store.written_again", events=len(batch.arrivals))
+        self._is_failing = batch.error is not None
 
 
 def events_after(connection: sqlite3.Connection, after: int, limit: int) -> Iterable[sqlite3.Row]:

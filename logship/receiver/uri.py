@@ -7,6 +7,8 @@ scheme, a port and a user are left out of the host, and the brackets of an IPv6 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import unquote, unquote_plus
 
@@ -24,6 +26,7 @@ class Uri(NamedTuple):
     fragment: str | None
 
 
+@lru_cache(maxsize=2048)
 def split(text: str) -> Uri:
     """Return the parts of a URL, absolute or not."""
     found = _PARTS.match(text)
@@ -42,10 +45,9 @@ def decoded(text: str) -> str:
     return unquote(text, errors="replace") if "%" in text else text
 
 
-def form(query: str | None) -> dict[str, str]:
+@lru_cache(maxsize=2048)
+def form(query: str) -> Mapping[str, str]:
     """Return a query's parameters, form-decoded; of a name that comes twice the last counts."""
-    if not query:
-        return {}
     pairs = (part.partition("=") for part in query.split("&") if part)
     return {unquote_plus(name): unquote_plus(value) for name, _, value in pairs}
 

@@ -17,20 +17,20 @@ class Device(NamedTuple):
 
 
 class Campaign(NamedTuple):
-    """The tags of a URL's query; a missing one is None. ``click_id`` is the name of a click id, never its value."""
+    """The tags of a URL's query; a missing one is empty. ``click_id`` is the name of a click id, never its value."""
 
-    source: str | None = None
-    medium: str | None = None
-    campaign: str | None = None
-    content: str | None = None
-    term: str | None = None
-    click_id: str | None = None
+    source: str = ""
+    medium: str = ""
+    campaign: str = ""
+    content: str = ""
+    term: str = ""
+    click_id: str = ""
 
 
 class Acquisition(NamedTuple):
     """Where a visitor came from. ``referrer`` is host and path, empty when there is none that counts."""
 
-    source: str | None
+    source: str
     referrer: str
     campaign: Campaign
 
@@ -39,8 +39,9 @@ class Acquisition(NamedTuple):
 class Arrival:
     """One event for one site, as it is stored: its fields are the store's columns, in this order.
 
-    ``time`` is the whole second of arrival. ``dropped`` is None, or the reason; a dropped event has no visitor and
-    no visit. ``ip`` and ``user_agent`` are None unless the receiver was told to keep them.
+    ``time`` is the whole second of arrival. What is missing is empty, as in Plausible's own tables: text ``""``,
+    ``session`` 0 (which also spares SQLite's binding of NULL, six times as slow as that of a text). ``dropped`` is the
+    reason; a dropped event has no visitor and no session. ``ip`` and ``user_agent`` are empty unless they are kept.
     """
 
     id: int
@@ -51,34 +52,36 @@ class Arrival:
     hostname: str
     pathname: str
     referrer: str
-    source: str | None
-    utm_source: str | None
-    utm_medium: str | None
-    utm_campaign: str | None
-    utm_content: str | None
-    utm_term: str | None
-    click_id: str | None
+    source: str
+    utm_source: str
+    utm_medium: str
+    utm_campaign: str
+    utm_content: str
+    utm_term: str
+    click_id: str
     props: str
-    revenue: str | None
-    interactive: bool
-    scroll_depth: int | None
-    engagement_time: int | None
+    revenue: str
+    interactive: int
+    scroll_depth: int
+    engagement_time: int
     device: str
     browser: str
     browser_version: str
     os: str
     os_version: str
     country: str
-    visitor: str | None = None
-    session: int | None = None
-    dropped: str | None = None
-    ip: str | None = None
-    user_agent: str | None = None
+    visitor: str = ""
+    session: int = 0
+    dropped: str = ""
+    ip: str = ""
+    user_agent: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Visit:
-    """A visitor's session on one site. ``started`` and ``last`` are whole seconds; ``duration`` is of its pageviews."""
+class Visit(NamedTuple):
+    """A visitor's session on one site, as it is stored: its fields are the store's columns, in this order.
+
+    ``started`` and ``last`` are whole seconds; ``duration`` goes from the start to the last pageview.
+    """
 
     id: int
     site: str
@@ -90,14 +93,14 @@ class Visit:
     exit_page: str = ""
     pageviews: int = 0
     events: int = 0
-    bounce: bool = True
-    source: str | None = None
+    bounce: int = 1
+    source: str = ""
     referrer: str = ""
-    utm_source: str | None = None
-    utm_medium: str | None = None
-    utm_campaign: str | None = None
-    utm_content: str | None = None
-    utm_term: str | None = None
+    utm_source: str = ""
+    utm_medium: str = ""
+    utm_campaign: str = ""
+    utm_content: str = ""
+    utm_term: str = ""
     device: str = ""
     browser: str = ""
     browser_version: str = ""

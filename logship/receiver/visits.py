@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable
-from dataclasses import replace
 
 from logship.receiver.values import Arrival, Visit
 
@@ -43,19 +42,18 @@ def begin(number: int, arrival: Arrival, visitor: str) -> Visit:
 
 def join(visit: Visit, arrival: Arrival, visitor: str) -> Visit:
     """Return the visit after one more event. An ``engagement`` only keeps it alive."""
-    kept = replace(visit, visitor=visitor, last=arrival.time)
+    kept = visit._replace(visitor=visitor, last=arrival.time)
     if arrival.name == "engagement":
         return kept
     if arrival.name != "pageview":
-        return replace(kept, events=visit.events + 1, bounce=visit.bounce and not arrival.interactive)
-    return replace(
-        kept,
+        return kept._replace(events=visit.events + 1, bounce=int(visit.bounce and not arrival.interactive))
+    return kept._replace(
         events=visit.events + 1,
         pageviews=visit.pageviews + 1,
         entry_page=visit.entry_page or arrival.pathname,
         exit_page=arrival.pathname,
         duration=abs(arrival.time - visit.started),
-        bounce=visit.bounce and visit.pageviews == 0,
+        bounce=int(visit.bounce and visit.pageviews == 0),
     )
 
 
