@@ -28,6 +28,7 @@ class Networks:
                 self._starts.append(start)
                 self._ends.append(end)
         self._memo: dict[str, bool] = {}
+        self.hold_all = {(4, 0), (6, 0)} <= set(self._starts) and {(4, 2**32 - 1), (6, 2**128 - 1)} <= set(self._ends)
 
     def __contains__(self, address: str) -> bool:
         known = self._memo.get(address)

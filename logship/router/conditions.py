@@ -1,13 +1,13 @@
 """One ``when``: a condition that becomes a predicate, judges with half the facts known, and explains itself.
 
 A condition is compiled once and bound to a source's site when it is asked. `predicate` is for the hot path: plain
-closures, with what the source decides folded away. `judge` is Kleene's logic: None is "cannot be known yet".
+closures, with what the source decides folded away. `judgement` is Kleene's logic: None is "cannot be known yet".
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 
@@ -19,6 +19,7 @@ from logship.router.matchers import Matcher, Matches
 from logship.router.site import Site
 
 Predicate = Callable[[Record], bool]
+Judgement = Callable[[Record], bool | None]
 
 
 def always(_: Record) -> bool:
@@ -44,15 +45,19 @@ class Finding:
 class Condition:
     """What all conditions can do."""
 
-    groups: frozenset[str] = frozenset()
+    reads: frozenset[str] = frozenset()  # names of Record's fields, "bot" and "log"
+    groups: frozenset[str] = frozenset()  # named groups that can catch something when it holds
     log_fields: frozenset[str] = frozenset()
+
+    def judgement(self, site: Site, unknown: frozenset[str]) -> Judgement:
+        """Return the test that gives None where the outcome hangs on an unknown field, and is certain otherwise."""
+        return self._kleene(site, unknown) if self.reads & unknown else self.predicate(site)
 
     def predicate(self, site: Site) -> Predicate:
         """Return the fast test; `always` or `never` themselves where the source decides it."""
         raise NotImplementedError
 
-    def judge(self, record: Record, unknown: frozenset[str], site: Site) -> bool | None:
-        """Return the outcome if it is certain whatever the unknown fields hold, else None."""
+    def _kleene(self, site: Site, unknown: frozenset[str]) -> Judgement:
         raise NotImplementedError
 
     def captured(self, record: Record, site: Site) -> Mapping[str, str]:
@@ -110,7 +115,7 @@ def field_of(name: str) -> Field:
 class _Leaf(Condition):
     def __init__(self, name: str, values: Sequence[str], field: Field, matcher: Matcher) -> None:
         self._name, self._values, self._field, self._matcher = name, tuple(values), field, matcher
-        self.groups = matcher.groups
+        self.reads, self.groups = field.reads, matcher.groups
         self.log_fields = frozenset({name[4:]} if name.startswith("log.") else ())
 
     def predicate(self, site: Site) -> Predicate:
@@ -118,10 +123,8 @@ class _Leaf(Condition):
             return always if self._matcher.matches(site.name) else never
         return self._field.bind(self._matcher.matches, site)
 
-    def judge(self, record: Record, unknown: frozenset[str], site: Site) -> bool | None:
-        if self._field.reads & unknown:
-            return None
-        return self._field.bind(self._matcher.matches, site)(record)
+    def _kleene(self, site: Site, unknown: frozenset[str]) -> Judgement:
+        return lambda record: None
 
     def captured(self, record: Record, site: Site) -> Mapping[str, str]:
         caught: dict[str, str] = {}
@@ -155,6 +158,7 @@ def _any_of_words(values: Sequence[str]) -> str:
 class _Many(Condition):
     def __init__(self, parts: tuple[Condition, ...]) -> None:
         self._parts = parts
+        self.reads = frozenset().union(*(part.reads for part in parts))
         self.groups = frozenset().union(*(part.groups for part in parts))
         self.log_fields = frozenset().union(*(part.log_fields for part in parts))
 
@@ -164,8 +168,8 @@ class _Many(Condition):
     def _findings(self, record: Record, site: Site) -> tuple[Finding, ...]:
         return tuple(part.explain(record, site) for part in self._parts)
 
-    def _judgements(self, record: Record, unknown: frozenset[str], site: Site) -> Iterator[bool | None]:
-        return (part.judge(record, unknown, site) for part in self._parts)
+    def _judgements(self, site: Site, unknown: frozenset[str]) -> list[Judgement]:
+        return [part.judgement(site, unknown) for part in self._parts]
 
 
 class _All(_Many):
@@ -182,15 +186,27 @@ class _All(_Many):
             return lambda record: one(record) and two(record)
         return lambda record: all(test(record) for test in tests)
 
-    def judge(self, record: Record, unknown: frozenset[str], site: Site) -> bool | None:
-        judged = set(self._judgements(record, unknown, site))
-        return False if False in judged else None if None in judged else True
+    def _kleene(self, site: Site, unknown: frozenset[str]) -> Judgement:
+        parts = self._judgements(site, unknown)
+
+        def judge(record: Record) -> bool | None:
+            outcome: bool | None = True
+            for part in parts:
+                held = part(record)
+                if held is False:
+                    return False
+                outcome = outcome if held else None
+            return outcome
+
+        return judge
 
     def captured(self, record: Record, site: Site) -> Mapping[str, str]:
         return {name: text for part in self._parts for name, text in part.captured(record, site).items()}
 
     def explain(self, record: Record, site: Site) -> Finding:
         findings = self._findings(record, site)
+        if not findings:
+            return Finding("every line", None, True)
         return Finding("all of", None, all(finding.held for finding in findings), findings)
 
 
@@ -203,9 +219,19 @@ class _Any(_Many):
             return tests[0] if tests else never
         return lambda record: any(test(record) for test in tests)
 
-    def judge(self, record: Record, unknown: frozenset[str], site: Site) -> bool | None:
-        judged = set(self._judgements(record, unknown, site))
-        return True if True in judged else None if None in judged else False
+    def _kleene(self, site: Site, unknown: frozenset[str]) -> Judgement:
+        parts = self._judgements(site, unknown)
+
+        def judge(record: Record) -> bool | None:
+            outcome: bool | None = False
+            for part in parts:
+                held = part(record)
+                if held:
+                    return True
+                outcome = None if held is None else outcome
+            return outcome
+
+        return judge
 
     def captured(self, record: Record, site: Site) -> Mapping[str, str]:
         return next((part.captured(record, site) for part in self._parts if part.predicate(site)(record)), {})
@@ -218,6 +244,7 @@ class _Any(_Many):
 class _Not(Condition):
     def __init__(self, part: Condition) -> None:
         self._part = part
+        self.reads = part.reads
         self.log_fields = part.log_fields  # its groups caught nothing when it holds
 
     def predicate(self, site: Site) -> Predicate:
@@ -226,9 +253,14 @@ class _Not(Condition):
             return never if test is always else always
         return lambda record: not test(record)
 
-    def judge(self, record: Record, unknown: frozenset[str], site: Site) -> bool | None:
-        judged = self._part.judge(record, unknown, site)
-        return None if judged is None else not judged
+    def _kleene(self, site: Site, unknown: frozenset[str]) -> Judgement:
+        part = self._part.judgement(site, unknown)
+
+        def judge(record: Record) -> bool | None:
+            held = part(record)
+            return None if held is None else not held
+
+        return judge
 
     def explain(self, record: Record, site: Site) -> Finding:
         finding = self._part.explain(record, site)
@@ -254,7 +286,7 @@ def _ask_path(matches: Matches, _: Site) -> Predicate:
 
 def _ask_url(matches: Matches, site: Site) -> Predicate:
     def ask(record: Record) -> bool:
-        url = (site.origin(record.scheme, record.host) or "") + (record.path or "")
+        url = (site.origin(record) or "") + (record.path or "")
         return matches(url) or (record.query is not None and matches(f"{url}?{record.query}"))
 
     return ask

@@ -1,19 +1,22 @@
-"""Turn a glob into a test of text that stays linear whatever a stranger writes into a log line.
+"""Turn globs into one test of text that stays linear, whatever a stranger writes into a log line.
 
 Two dialects. In *paths* (``path``, ``url``) ``*`` and ``?`` stop at a slash and ``**`` does not; ``/**`` at the end
-covers the directory itself too, and the letters of a file extension at the end (``*.pdf``, ``**.{zip,dmg}``) compare
-in any case. In *text* (all other fields) both stars stand for any text. Everywhere: ``[a-z]`` and ``[!a-z]`` are one
-character of a set, ``{a,b}`` alternatives, and a backslash takes the next character as it is.
+covers the directory itself too, and a file extension at the end (``*.pdf``, ``**.{zip,dmg}``) counts in any case. In
+*text* (all other fields) both stars stand for any text. In both, ``[a-z]`` and ``[!a-z]`` are one character of a set,
+``{a,b}`` is either, and a backslash takes the next character as it is.
 
-Common shapes become string methods. Shapes that cannot backtrack run on ``re``, the rest on RE2 behind a memo.
+Alternatives are written out, then sorted: common shapes become string methods, shapes in which a star cannot multiply
+another's work run on ``re``, and the rest on RE2, which is linear by construction, behind a memo.
 """
 
 from __future__ import annotations
 
+import itertools
+import math
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import re2
 
@@ -22,10 +25,9 @@ from logship.records import readable
 Dialect = Literal["path", "text"]
 TextTest = Callable[[str], bool]
 
-_MEMO = 1024  # answers of RE2 kept per pattern: a match costs 9 µs, a look-up 0.05
+_MEMO = 1024  # answers of RE2 kept per condition: a match costs 9 µs, a look-up 0.1
+_WRITTEN_OUT = 256  # alternatives of one glob; beyond, its braces go to RE2 as they are
 _DEPTH = 20  # of nested braces; a person needs two
-_Kind = Literal["literal", "one", "set", "star", "stars", "open", "comma", "close"]
-_EXTENSION = re.compile(r"\.(?:(\w+)|\{([\w,]+)\})\Z", re.ASCII)
 
 
 class GlobError(ValueError):
@@ -34,33 +36,45 @@ class GlobError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class _Token:
-    kind: _Kind
+    kind: Literal["literal", "one", "set", "star", "stars"]
     text: str = ""  # of a literal: the character; of a set: its inside as a regular expression
 
 
-def compile_glob(glob: str, dialect: Dialect = "text", *, ignore_case: bool = False) -> TextTest:
-    """Return the test whether a whole text fits the glob. Raises GlobError."""
-    if dialect == "text":
-        return _text_test(glob, ignore_case)
-    _refuse_relative(glob)
-    ending = _EXTENSION.search(glob)
-    if ending and glob[: ending.start()].endswith("*"):
-        return _extension_test(glob[: ending.start()], _names(ending))
-    return _path_test(glob, whole=True)
+@dataclass(frozen=True, slots=True)
+class _Either:
+    parts: tuple[_Glob, ...]
 
 
-def extensions_of(glob: str) -> frozenset[str] | None:
-    """Return the extensions of a path glob of the shape ``**.{a,b}``, lower case and with their dot; else None."""
-    ending = _EXTENSION.search(glob)
-    return _names(ending) if ending and glob[: ending.start()] == "**" else None
+_Glob = tuple["_Token | _Either", ...]
+_Flat = tuple[_Token, ...]
 
 
-def ends_in(extensions: frozenset[str]) -> TextTest:
-    """Return the test whether a path ends in one of the extensions (``.pdf``), in any case."""
-    return lambda path: path[path.rfind(".") :].lower() in extensions
+def compile_globs(globs: Sequence[str], dialect: Dialect = "text", *, ignore_case: bool = False) -> TextTest:
+    """Return the test whether a whole text fits any of the globs. Raises GlobError for the first faulty one."""
+    shapes = _Shapes(dialect, ignore_case)
+    for glob in globs:
+        if dialect == "path":
+            _refuse_relative(glob)
+        try:
+            shapes.add(_Reader(glob).read())
+        except GlobError as error:
+            raise GlobError(f"{glob!r}: {error}") from None
+    return any_of(shapes.tests())
 
 
-def on_re2(pattern: re2._Regexp, *, whole: bool) -> TextTest:
+def any_of(tests: Sequence[TextTest]) -> TextTest:
+    """Return one test that holds when any does."""
+    if not tests:
+        return lambda text: False
+    if len(tests) == 1:
+        return tests[0]
+    if len(tests) == 2:
+        one, two = tests
+        return lambda text: one(text) or two(text)
+    return lambda text: any(test(text) for test in tests)
+
+
+def on_re2(pattern: Any, *, whole: bool) -> TextTest:
     """Return the test whether a pattern of RE2 is found in a text (or fits it whole), behind a bounded memo."""
     answers: dict[str, bool] = {}
     find = pattern.fullmatch if whole else pattern.search
@@ -70,50 +84,12 @@ def on_re2(pattern: re2._Regexp, *, whole: bool) -> TextTest:
         if answer is None:
             if len(answers) >= _MEMO:
                 answers.clear()
-            answer = answers[text] = find(readable(text)) is not None
+            answer = find(readable(text)) is not None
+            if len(text) <= _MEMO:  # a megabyte is asked about once
+                answers[text] = answer
         return answer
 
     return test
-
-
-# The two dialects.
-
-
-def _text_test(glob: str, ignore_case: bool) -> TextTest:
-    tokens = [_Token("stars") if token.kind == "star" else token for token in _tokens(glob)]
-    if simple := _string_method(tokens, ignore_case):
-        return simple
-    flags = "(?si)" if ignore_case else "(?s)"
-    if any(token.kind == "open" for token in tokens):
-        return _re2_test(flags + "".join(_piece(token, ".") for token in tokens), glob)
-    return _re_test(flags + _atomic(tokens))
-
-
-def _path_test(glob: str, *, whole: bool) -> TextTest:
-    """``whole``: the glob is not just the part before an extension, so that a last ``/**`` covers the directory."""
-    tokens = _tokens(glob)
-    if whole and tokens and (directory := _directory(tokens)):
-        return _inside(directory)
-    if simple := _string_method(tokens, False):
-        return simple
-    pattern = "(?s)" + _path_pattern(tokens, whole)
-    return _re_test(pattern) if _cannot_backtrack(tokens) else _re2_test(pattern, glob)
-
-
-def _extension_test(head: str, extensions: frozenset[str]) -> TextTest:
-    if head == "**":
-        return ends_in(extensions)
-    fits = _path_test(head, whole=False)
-
-    def test(path: str) -> bool:
-        dot = path.rfind(".")
-        return path[dot:].lower() in extensions and fits(path[:dot])
-
-    return test
-
-
-def _names(ending: re.Match[str]) -> frozenset[str]:
-    return frozenset("." + name.lower() for name in (ending[1] or ending[2]).split(",") if name)
 
 
 def _refuse_relative(glob: str) -> None:
@@ -123,149 +99,262 @@ def _refuse_relative(glob: str) -> None:
         raise GlobError(f"{glob!r} fits no path, since a path begins with '/': write '/{glob}' or '**{start}'")
 
 
-# From text to tokens.
+class _Reader:
+    """Reads one glob from left to right."""
 
+    def __init__(self, glob: str) -> None:
+        self._glob, self._at = glob, 0
 
-def _tokens(glob: str) -> list[_Token]:
-    tokens: list[_Token] = []
-    position, depth = 0, 0
-    while position < len(glob):
-        token, position = _token(glob, position, depth)
-        depth += (token.kind == "open") - (token.kind == "close")
+    def read(self, depth: int = 0) -> _Glob:
         if depth > _DEPTH:
-            raise GlobError(f"{glob!r}: braces are nested more than {_DEPTH} deep")
-        tokens.append(token)
-    if depth:
-        raise GlobError(f"{glob!r}: a '{{' is not closed (write '\\{{' for the character itself)")
-    return tokens
+            raise GlobError(f"braces are nested more than {_DEPTH} deep")
+        items: list[_Token | _Either] = []
+        while self._at < len(self._glob) and not (depth and self._glob[self._at] in ",}"):
+            items.append(self._item(depth))
+        return tuple(items)
+
+    def _item(self, depth: int) -> _Token | _Either:
+        char = self._glob[self._at]
+        self._at += 1
+        if char == "*":
+            return self._stars()
+        if char == "{":
+            return self._either(depth + 1)
+        if char == "[":
+            return self._set()
+        if char == "?":
+            return _Token("one")
+        if char == "\\" and self._at < len(self._glob):
+            char = self._glob[self._at]
+            self._at += 1
+        return _Token("literal", char)
+
+    def _stars(self) -> _Token:
+        start = self._at
+        while self._glob.startswith("*", self._at):
+            self._at += 1
+        return _Token("star" if self._at == start else "stars")
+
+    def _either(self, depth: int) -> _Either:
+        parts = [self.read(depth)]
+        while self._glob.startswith(",", self._at):
+            self._at += 1
+            parts.append(self.read(depth))
+        if not self._glob.startswith("}", self._at):
+            raise GlobError("a '{' is not closed (write '\\{' for the character itself)")
+        self._at += 1
+        return _Either(tuple(parts))
+
+    def _set(self) -> _Token:
+        negated = self._glob.startswith(("!", "^"), self._at)
+        start = self._at + negated
+        end = self._glob.find("]", start + 1)
+        if end < 0:
+            raise GlobError("a '[' is not closed (write '\\[' for the character itself)")
+        self._at = end + 1
+        inside = ("^" if negated else "") + re.sub(r"[\\\[\]^&~|]", r"\\\g<0>", self._glob[start:end])
+        try:
+            re.compile(f"[{inside}]")
+        except re.error as error:
+            raise GlobError(f"'[{self._glob[start:end]}]' is no set of characters: {error}") from None
+        return _Token("set", inside)
 
 
-def _token(glob: str, at: int, depth: int) -> tuple[_Token, int]:
-    char = glob[at]
-    if char == "*":
-        end = at + len(glob[at:]) - len(glob[at:].lstrip("*"))
-        return _Token("star" if end - at == 1 else "stars"), end
-    if char == "\\" and at + 1 < len(glob):
-        return _Token("literal", glob[at + 1]), at + 2
-    if char == "[":
-        return _set(glob, at)
-    return _Token(_KINDS.get((char, depth > 0), "literal"), char), at + 1
+def _written_out(glob: _Glob) -> Iterator[_Flat]:
+    parts = [[(item,)] if isinstance(item, _Token) else list(_parts_of(item)) for item in glob]
+    for choice in itertools.product(*parts):
+        yield tuple(itertools.chain.from_iterable(choice))
 
 
-_KINDS: dict[tuple[str, bool], _Kind] = {
-    ("?", False): "one",
-    ("?", True): "one",
-    ("{", False): "open",
-    ("{", True): "open",
-    (",", True): "comma",
-    ("}", True): "close",
-}
+def _parts_of(either: _Either) -> Iterator[_Flat]:
+    return itertools.chain.from_iterable(map(_written_out, either.parts))
 
 
-def _set(glob: str, at: int) -> tuple[_Token, int]:
-    negated = glob[at + 1 : at + 2] in ("!", "^") and len(glob) > at + 1
-    start = at + 1 + negated
-    end = glob.find("]", start + 1)
-    if end < 0:
-        raise GlobError(f"{glob!r}: a '[' is not closed (write '\\[' for the character itself)")
-    inside = ("^" if negated else "") + re.sub(r"[\\\[\]^&~|]", r"\\\g<0>", glob[start:end])
-    try:
-        re.compile(f"[{inside}]")
-    except re.error as error:
-        raise GlobError(f"{glob!r}: '[{glob[start:end]}]' is not a set of characters: {error}") from None
-    return _Token("set", inside), end + 1
+def _count(glob: _Glob) -> int:
+    return math.prod(sum(map(_count, item.parts)) for item in glob if isinstance(item, _Either))
 
 
-# From tokens to a test, the cheapest that will do.
+@dataclass(slots=True)
+class _Shapes:
+    """Globs sorted by the cheapest test that will do."""
 
+    dialect: Dialect
+    ignore_case: bool
+    exact: set[str] = field(default_factory=set)
+    starts: list[str] = field(default_factory=list)
+    ends: list[str] = field(default_factory=list)
+    holds: list[str] = field(default_factory=list)
+    extensions: set[str] = field(default_factory=set)
+    on_re: list[tuple[str, str]] = field(default_factory=list)  # pattern, and the letters that must stand at the end
+    on_re2: list[tuple[str, str]] = field(default_factory=list)
 
-def _directory(tokens: list[_Token]) -> str | None:
-    """Return ``/x/`` for the tokens of ``/x/**``."""
-    text = "".join(token.text for token in tokens[:-1])
-    plain = all(token.kind == "literal" for token in tokens[:-1])
-    return text if plain and text.endswith("/") and tokens[-1].kind == "stars" else None
+    def add(self, glob: _Glob) -> None:
+        if _count(glob) > _WRITTEN_OUT:
+            self.on_re2.append((self._pattern(glob), ""))
+            return
+        for flat in _written_out(glob):
+            if not (self._add_extension(flat) or self._add_text(flat)):
+                self._add_pattern(flat)
 
+    def tests(self) -> list[TextTest]:
+        tests = [
+            *([self._folded(frozenset(self.exact).__contains__)] if self.exact else []),
+            *([self._folded(_starting(tuple(self.starts)))] if self.starts else []),
+            *([self._folded(_ending(tuple(self.ends)))] if self.ends else []),
+            *([_with_extension(frozenset(self.extensions))] if self.extensions else []),
+            *(self._folded(_holding(part)) for part in self.holds),
+        ]
+        if self.on_re:
+            match = re.compile(self._joined(self.on_re)).fullmatch
+            tests.append(self._guarded(self.on_re, lambda text: match(text) is not None))
+        if self.on_re2:
+            tests.append(self._guarded(self.on_re2, on_re2(_compile_re2(self._joined(self.on_re2)), whole=True)))
+        return tests
 
-def _inside(directory: str) -> TextTest:
-    itself = directory[:-1]
-    return lambda text: text.startswith(directory) or text == itself
-
-
-def _string_method(tokens: list[_Token], ignore_case: bool) -> TextTest | None:
-    head = bool(tokens) and tokens[0].kind == "stars"
-    tail = len(tokens) > 1 and tokens[-1].kind == "stars"
-    middle = tokens[head : len(tokens) - tail]
-    if any(token.kind != "literal" for token in middle):
-        return None
-    wanted = "".join(token.text for token in middle)
-    if head and tail and wanted.endswith("/"):
-        return None  # **/x/** covers the directory itself too
-    if ignore_case:
-        lowered = _SHAPES[head, tail](wanted.lower())
-        return lambda text: lowered(text.lower())
-    return _SHAPES[head, tail](wanted)
-
-
-_SHAPES: dict[tuple[bool, bool], Callable[[str], TextTest]] = {
-    (False, False): lambda wanted: lambda text: text == wanted,
-    (False, True): lambda wanted: lambda text: text.startswith(wanted),
-    (True, False): lambda wanted: lambda text: text.endswith(wanted),
-    (True, True): lambda wanted: lambda text: wanted in text,
-}
-
-
-def _cannot_backtrack(tokens: list[_Token]) -> bool:
-    """Tell whether each star is alone in its segment and ``**`` stands at the end only: linear on ``re`` as well."""
-    stars = 0
-    for token in tokens[:-1] if tokens and tokens[-1].kind == "stars" else tokens:
-        stars = 0 if token.text == "/" else stars + (token.kind == "star")
-        if stars > 1 or token.kind in ("stars", "open"):
+    def _add_extension(self, flat: _Flat) -> bool:
+        """Take ``**.pdf``."""
+        found = self.dialect == "path" and flat[:1] == (_Token("stars"),) and _extension(flat)
+        if not found or len(flat) != len(found) + 1:
             return False
-    return True
+        self.extensions.add(found.lower())
+        return True
+
+    def _add_text(self, flat: _Flat) -> bool:
+        """Take a text with stars at its ends alone, if at all."""
+        any_text = ("stars",) if self.dialect == "path" else ("star", "stars")
+        head = flat[0].kind in any_text if flat else False
+        tail = len(flat) > 1 and flat[-1].kind in any_text
+        middle = flat[head : len(flat) - tail]
+        if any(token.kind != "literal" for token in middle):
+            return False
+        text = "".join(token.text for token in middle)
+        directory = self.dialect == "path" and tail and text.endswith("/")
+        if directory and head:
+            return False  # **/x/** covers the directory x itself, anywhere
+        if directory:
+            self.exact.add(text[:-1])
+        places: dict[tuple[bool, bool], Callable[[str], None]] = {
+            (False, False): self.exact.add,
+            (False, True): self.starts.append,
+            (True, False): self.ends.append,
+            (True, True): self.holds.append,
+        }
+        places[head, tail](text.lower() if self.ignore_case else text)
+        return True
+
+    def _add_pattern(self, flat: _Flat) -> None:
+        if self.dialect == "text":
+            self.on_re.append((_atomic(flat), _literal_end(flat)))
+            return
+        extension = _extension(flat)
+        body = flat[: len(flat) - len(extension)]
+        pattern = self._pattern(body, whole=not extension) + (f"(?i:{re.escape(extension)})" if extension else "")
+        place = self.on_re if _cannot_multiply(flat) else self.on_re2
+        place.append((pattern, "" if extension else _literal_end(flat)))
+
+    def _pattern(self, glob: _Glob, *, whole: bool = True) -> str:
+        one = "[^/]" if self.dialect == "path" else "."
+        pattern = _regex(glob, one)
+        if self.dialect == "path":
+            pattern = re.sub(rf"/{_STARS}(?=[|)]{'|$' if whole else ''})", "(?:/.*)?", pattern)
+            pattern = pattern.replace(f"{_STARS}/", "(?:.*/)?")
+        return pattern.replace(_STARS, ".*")
+
+    def _joined(self, patterns: list[tuple[str, str]]) -> str:
+        flags = "(?si)" if self.ignore_case else "(?s)"
+        return flags + "(?:" + "|".join(pattern for pattern, _ in patterns) + ")"
+
+    def _guarded(self, patterns: list[tuple[str, str]], test: TextTest) -> TextTest:
+        """Look at the last letters first: most texts fail there."""
+        ends = tuple(end.lower() if self.ignore_case else end for _, end in patterns)
+        if not all(ends):
+            return test
+        if self.ignore_case:
+            return lambda text: text.lower().endswith(ends) and test(text)
+        return lambda text: text.endswith(ends) and test(text)
+
+    def _folded(self, test: TextTest) -> TextTest:
+        return (lambda text: test(text.lower())) if self.ignore_case else test
 
 
-def _path_pattern(tokens: list[_Token], whole: bool) -> str:
-    pattern = "".join(_STARS if token.kind == "stars" else _piece(token, "[^/]") for token in tokens)
-    pattern = re.sub(rf"/{_STARS}(?=[|)]{'|$' if whole else ''})", "(?:/.*)?", pattern)
-    return pattern.replace(f"{_STARS}/", "(?:.*/)?").replace(_STARS, ".*")
+def _starting(texts: tuple[str, ...]) -> TextTest:
+    return lambda text: text.startswith(texts)
+
+
+def _ending(texts: tuple[str, ...]) -> TextTest:
+    return lambda text: text.endswith(texts)
+
+
+def _holding(part: str) -> TextTest:
+    return lambda text: part in text
+
+
+def _with_extension(extensions: frozenset[str]) -> TextTest:
+    return lambda path: path[path.rfind(".") :].lower() in extensions
 
 
 _STARS = "\0"  # stands for ** until its neighbours are known
 
 
-def _piece(token: _Token, any_char: str) -> str:
+def _regex(glob: _Glob, one: str) -> str:
+    return "".join(
+        _regex_of(item, one)
+        if isinstance(item, _Token)
+        else f"(?:{'|'.join(_regex(part, one) for part in item.parts)})"
+        for item in glob
+    )
+
+
+def _regex_of(token: _Token, one: str) -> str:
     if token.kind == "set":
-        return f"[{token.text}/]" if token.text[0] == "^" and any_char != "." else f"[{token.text}]"
+        return f"[{token.text}/]" if token.text.startswith("^") and one != "." else f"[{token.text}]"
     if token.kind == "literal":
         return re.escape(token.text)
-    return {"one": any_char, "star": f"{any_char}*", "stars": ".*", "open": "(?:", "comma": "|", "close": ")"}[
-        token.kind
-    ]
+    return {"one": one, "star": f"{one}*", "stars": _STARS}[token.kind]
 
 
-def _atomic(tokens: list[_Token]) -> str:
-    """Join with atomic groups: without segments and braces, the first place where a piece fits is as good as any."""
+def _atomic(flat: _Flat) -> str:
+    """Join by atomic groups: without segments, the first place where a piece fits is as good as any later one."""
     pieces = [""]
-    for token in tokens:
-        if token.kind == "stars":
+    for token in flat:
+        if token.kind in ("star", "stars"):
             pieces.append("")
         else:
-            pieces[-1] += _piece(token, ".")
-    if len(pieces) == 1:
-        return pieces[0]
-    return pieces[0] + "".join(f"(?>.*?{piece})" for piece in pieces[1:-1] if piece) + ".*" + pieces[-1]
+            pieces[-1] += _regex_of(token, ".")
+    first, *middle, last = pieces if len(pieces) > 1 else (pieces[0], "")
+    return first + "".join(f"(?>.*?{piece})" for piece in middle if piece) + (".*" if len(pieces) > 1 else "") + last
 
 
-def _re_test(pattern: str) -> TextTest:
-    match = re.compile(pattern).fullmatch
-    return lambda text: match(text) is not None
+def _cannot_multiply(flat: _Flat) -> bool:
+    """Tell whether each ``*`` is alone in its segment and ``**`` is the last wildcard: then no work is done twice."""
+    stars = 0
+    for at, token in enumerate(flat):
+        if token.kind == "stars":
+            return all(after.kind not in ("star", "stars") for after in flat[at + 1 :]) and not stars
+        stars = 0 if token.text == "/" else stars + (token.kind == "star")
+        if stars > 1:
+            return False
+    return True
 
 
-def _re2_test(pattern: str, glob: str) -> TextTest:
+def _extension(flat: _Flat) -> str:
+    """Return the ``.pdf`` of ``*.pdf``, or nothing."""
+    word = _literal_end(flat)
+    before = flat[len(flat) - len(word) - 1 : len(flat) - len(word)]
+    starred = bool(before) and before[0].kind in ("star", "stars")
+    return word if starred and re.fullmatch(r"\.\w+", word) else ""
+
+
+def _literal_end(flat: _Flat) -> str:
+    literals = itertools.takewhile(lambda token: token.kind == "literal", reversed(flat))
+    return "".join(token.text for token in literals)[::-1]
+
+
+def _compile_re2(pattern: str) -> Any:
     options = re2.Options()
     options.log_errors = False
     options.never_capture = True
     try:
-        return on_re2(re2.compile(pattern, options), whole=True)
+        return re2.compile(pattern, options)
     except re2.error as error:
-        raise GlobError(f"{glob!r}: cannot be compiled: {error}") from None
+        raise GlobError(f"too large to be compiled: {error}") from None

@@ -35,10 +35,12 @@ class Matcher:
 def texts(values: Sequence[str], dialect: globs.Dialect = "text", *, ignore_case: bool = True) -> Matcher:
     """Globs and regular expressions (``re:...``)."""
     expressions = [_expression(value[3:]) for value in values if value.startswith("re:")]
-    patterns = [value for value in values if not value.startswith("re:") and value]
-    tests = _glob_tests(patterns, dialect, ignore_case) + [globs.on_re2(each, whole=False) for each in expressions]
+    patterns = [value for value in values if value and not value.startswith("re:")]
+    tests = [globs.on_re2(each, whole=False) for each in expressions]
+    if patterns:
+        tests.insert(0, _globs(patterns, dialect, ignore_case))
     groups = frozenset(name for each in expressions for name in each.groupindex)
-    return Matcher(_any_of(tests, "" in values), groups, _capturing(expressions) if groups else _nothing)
+    return Matcher(_present(globs.any_of(tests), "" in values), groups, _capturing(expressions) if groups else _nothing)
 
 
 def paths(values: Sequence[str]) -> Matcher:
@@ -64,6 +66,8 @@ def networks(values: Sequence[str]) -> Matcher:
     except addresses.AddressError as error:
         raise MatcherError(str(error)) from None
     absent = "" in values
+    if wanted.hold_all:
+        return Matcher(lambda address: bool(address) or absent)
     return Matcher(lambda address: address in wanted if address else absent)
 
 
@@ -77,7 +81,7 @@ def _nothing(_: str | None) -> Mapping[str, str]:
     return {}
 
 
-def _expression(pattern: str) -> re2._Regexp:
+def _expression(pattern: str) -> Any:
     options = re2.Options()
     options.log_errors = False
     try:
@@ -88,44 +92,18 @@ def _expression(pattern: str) -> re2._Regexp:
         raise MatcherError(f"regular expression {pattern!r}: {said}{hint}") from None
 
 
-def _glob_tests(patterns: Sequence[str], dialect: globs.Dialect, ignore_case: bool) -> list[globs.TextTest]:
-    """One test for all plain texts, one for all extensions, one each for the rest."""
-    tests: list[globs.TextTest] = []
-    plain: set[str] = set()
-    extensions: set[str] = set()
-    for pattern in patterns:
-        if not re.search(r"[*?\[\]{}\\]", pattern) and not (dialect == "path" and not pattern.startswith("/")):
-            plain.add(pattern.lower() if ignore_case else pattern)
-        elif dialect == "path" and (found := globs.extensions_of(pattern)):
-            extensions |= found
-        else:
-            tests.append(_glob(pattern, dialect, ignore_case))
-    if extensions:
-        tests.insert(0, globs.ends_in(frozenset(extensions)))
-    if plain:
-        wanted = frozenset(plain)
-        tests.insert(0, (lambda text: text.lower() in wanted) if ignore_case else wanted.__contains__)
-    return tests
-
-
-def _glob(pattern: str, dialect: globs.Dialect, ignore_case: bool) -> globs.TextTest:
+def _globs(patterns: Sequence[str], dialect: globs.Dialect, ignore_case: bool) -> globs.TextTest:
     try:
-        return globs.compile_glob(pattern, dialect, ignore_case=ignore_case)
+        return globs.compile_globs(patterns, dialect, ignore_case=ignore_case)
     except globs.GlobError as error:
         raise MatcherError(str(error)) from None
 
 
-def _any_of(tests: Sequence[globs.TextTest], absent: bool) -> Matches:
-    if len(tests) == 1:
-        only = tests[0]
-        return lambda text: only(text) if text else absent
-    if len(tests) == 2:
-        one, two = tests
-        return lambda text: one(text) or two(text) if text else absent
-    return lambda text: any(test(text) for test in tests) if text else absent
+def _present(test: globs.TextTest, absent: bool) -> Matches:
+    return lambda text: test(text) if text else absent
 
 
-def _capturing(expressions: Sequence[re2._Regexp]) -> Callable[[str | None], Mapping[str, str]]:
+def _capturing(expressions: Sequence[Any]) -> Callable[[str | None], Mapping[str, str]]:
     def captured(text: str | None) -> Mapping[str, str]:
         caught: dict[str, str] = {}
         for expression in expressions if text else ():

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields, replace
+from typing import Any
 
 from logship.settings import AllOf, AnyOf, Not, RuleSettings, Test, When
 
@@ -28,16 +29,11 @@ FILES = (
     *("mp3", "m4a", "m4b", "aac", "ogg", "oga", "opus", "wav", "flac", "wma", "mid", "midi", "aif", "aiff"),
     *("mp4", "m4v", "mov", "avi", "mkv", "webm", "ogv", "mpg", "mpeg", "wmv", "flv", "3gp", "ts"),
 )
-_SITEMAPS = (
-    "/sitemap*.xml",
-    "/sitemap*.xml.gz",
-    "/sitemap*.txt",
-    "/sitemaps/**",
-    "/**/sitemap*.xml",
-    "/wp-sitemap*.xml",
+_SITEMAPS = ("**sitemap*.xml", "**sitemap*.xml.gz")
+_FEEDS = (
+    *("**/feed", "**/feed/", "**/feed/{atom,rss,rss2,rdf,json}", "**/feed/{atom,rss,rss2,rdf,json}/", "**/feed.json"),
+    *("**/rss", "**/rss/", "**/atom", "**/atom/", "**.{rss,atom}", "**/{feed,feeds,rss,rss2,atom,index}.xml"),
 )
-_FEEDS = ("**/feed", "**/feed/", "**/feed/{atom,rss,rss2,rdf,json}", "**/feed/{atom,rss,rss2,rdf,json}/", "**/rss")
-_FEEDS += ("**/rss/", "**/atom", "**/atom/", "**.{rss,atom}", "**/{feed,feeds,rss,atom,rss2,index}.xml", "**/feed.json")
 _WELL_KNOWN = "/.well-known/**"
 
 # A UA that no list of machines holds, and that claims to be no browser either. Plausible drops crawlers' own.
@@ -60,18 +56,14 @@ def _adapted(rule: RuleSettings, use: RuleSettings) -> RuleSettings:
     adapted = replace(rule, name=name, when=_both(use.when, rule.when), where=use.where)
     if rule.event is None:
         return adapted
-    changes = {key: value for key, value in _actions(use).items() if value != _DEFAULTS[key]}
-    return replace(adapted, **{**changes, "props": {**rule.props, **use.props}})
+    changes: dict[str, Any] = {
+        key: getattr(use, key) for key, default in _DEFAULTS.items() if getattr(use, key) != default
+    }
+    return replace(adapted, **changes, props={**rule.props, **use.props})
 
 
-def _actions(rule: RuleSettings) -> dict[str, object]:
-    return {key: getattr(rule, key) for key in _DEFAULTS}
-
-
-_OWN = {"name", "when", "drop", "preset", "props", "where"}
-_DEFAULTS: dict[str, object] = {
-    each.name: getattr(RuleSettings(), each.name) for each in fields(RuleSettings) if each.name not in _OWN
-}
+_OWN = {"name", "when", "drop", "preset", "event", "props", "where"}
+_DEFAULTS = {each.name: getattr(RuleSettings(), each.name) for each in fields(RuleSettings) if each.name not in _OWN}
 
 
 def _both(one: When, two: When) -> When:
@@ -112,10 +104,10 @@ _PAGEVIEWS = (
     RuleSettings(name="pageviews: not a person", when=_when(bot="true"), drop="bot"),
     RuleSettings(
         name="pageviews: not HTML",
-        when=_not(content_type=("text/html*", "application/xhtml+xml*", "")),
+        when=_both(_when(content_type="*"), _not(content_type=("text/html*", "application/xhtml+xml*"))),
         drop="content_type",
     ),
-    RuleSettings(name="pageviews: no client address", when=_when(client_ip=""), drop="no_client_ip"),
+    RuleSettings(name="pageviews: no client address", when=_not(client_ip=("0.0.0.0/0", "::/0")), drop="no_client_ip"),
     RuleSettings(name="pageviews", event="pageview"),
 )
 

@@ -3,29 +3,43 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 from logship.records import Record
-from logship.router import globs, query
+from logship.router import event, globs, query
 from logship.settings import SourceSettings
 
-_HOST = re.compile(r"[^\x00-\x20\x7f\ud800-\udfff\"#$%&'()*+,/:;<=>?@\[\\\]^`{|}]+", re.ASCII)
-_ADDRESS = re.compile(r"[0-9a-f:.]*:[0-9a-f:.]*", re.ASCII)
+_HOST = re.compile(r"[^\x00-\x20\x7f\"#$%&'()*+,/:;<=>?@\[\\\]^`{|}]{1,255}")
+_ADDRESS = re.compile(r"[0-9a-f:.]{2,45}", re.ASCII)
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
-_PLACES = 1024  # hosts remembered; a stranger can name any number of them
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a request went, as its event will say: the same for all requests of one path.
+
+    ``origin`` is ``scheme://host[:port]``, or None when there is no host or it cannot be one; ``path`` is encoded,
+    and ``url`` is both. ``domain`` is empty when nothing tells it. ``sure``: all of it can be sent as it is.
+    """
+
+    site: Site
+    origin: str | None
+    path: str
+    url: str
+    domain: str
+    sure: bool
 
 
 class Site:
-    """One source's site. `origin` and `domain` are remembered by host, so that asking costs a look-up."""
+    """One source's site."""
 
     def __init__(self, source: SourceSettings) -> None:
         """Raise globs.GlobError for a fault in ``hosts``."""
         self.name = source.name
         self.scheme, self.host, self._port = _split(source.site)
         self.reduce = query.reducer(source.query)
-        self._fixed_domain = source.domain or (_bare(self.host) if self.host else None)
-        self._hosts = [globs.compile_glob(host, ignore_case=True) for host in source.hosts]
-        self._ours: dict[str | None, bool] = {}
-        self._origins: dict[tuple[str | None, str | None], str | None] = {}
+        self._domain = source.domain or _bare(self.host or "")
+        self._fits_hosts = globs.compile_globs(source.hosts, ignore_case=True) if source.hosts else None
         self.filters_hosts = bool(source.hosts)
 
     def is_ours(self, record: Record) -> bool:
@@ -34,56 +48,53 @@ class Site:
         Without ``hosts`` all count, except one that an absolute-form target names and that is not the site's:
         only clients looking for an open proxy send those.
         """
-        if not self.filters_hosts and not record.absolute:
-            return True
-        host = record.host
-        ours = self._ours.get(host)
-        if ours is None:
-            if len(self._ours) >= _PLACES:
-                self._ours.clear()
-            ours = self._ours[host] = self._is_ours(host or self.host)
-        return ours
+        host = record.host or self.host
+        if self._fits_hosts:
+            return host is None or self._fits_hosts(host)
+        return not record.absolute or host is None or _bare(host) in {self._domain, _bare(self.host or host)}
 
-    def origin(self, scheme: str | None, host: str | None) -> str | None:
+    def place(self, record: Record) -> Place:
+        """Return where the request went."""
+        host = record.host or self.host
+        origin = self.origin(record)
+        path = event.encoded_path(record.path or "/")
+        path = path if path.startswith("/") else "/" + path
+        url = (origin or "") + path
+        domain = self._domain or (_bare(host) if host and origin else "")
+        return Place(self, origin, path, url, domain, origin is not None and len(url) <= event.URL_BYTES)
+
+    def origin(self, record: Record) -> str | None:
         """Return ``scheme://host[:port]``, or None when there is no host or it cannot be one."""
-        place = (scheme, host)
-        if place in self._origins:
-            return self._origins[place]
-        if len(self._origins) >= _PLACES:
-            self._origins.clear()
-        origin = self._origins[place] = self._origin(scheme, host or self.host)
-        return origin
-
-    def domain(self, host: str | None) -> str | None:
-        """Return the Plausible site: the source's own, else the host's name without ``www.``."""
-        return self._fixed_domain or (_bare(host) if host else None)
-
-    def _is_ours(self, host: str | None) -> bool:
-        if host is None:
-            return True
-        if self._hosts:
-            return any(fits(host) for fits in self._hosts)
-        return self._fixed_domain is not None and _bare(host) in {self._fixed_domain, _bare(self.host or "")}
-
-    def _origin(self, scheme: str | None, host: str | None) -> str | None:
-        scheme = scheme if scheme in _DEFAULT_PORTS else self.scheme
-        if not host or not (_HOST.fullmatch(host) or _ADDRESS.fullmatch(host)):
+        scheme = record.scheme if record.scheme in _DEFAULT_PORTS else self.scheme
+        host = record.host or self.host
+        authority = _authority(host) if host else None
+        if authority is None:
             return None
-        authority = f"[{host}]" if ":" in host else host
         port = f":{self._port}" if self._port and host == self.host and scheme == self.scheme else ""
         return f"{scheme}://{authority}{port}"
 
 
+def _authority(host: str) -> str | None:
+    if ":" in host:
+        return f"[{host}]" if _ADDRESS.fullmatch(host) else None
+    if not _HOST.fullmatch(host):
+        return None
+    return host if host.isascii() else _punycode(host)
+
+
+def _punycode(host: str) -> str | None:
+    try:
+        return host.encode("idna").decode("ascii")
+    except UnicodeError:  # bytes that are no text, or a label that no name may have
+        return None
+
+
 def _split(site: str | None) -> tuple[str, str | None, str]:
-    scheme, _, authority = (site or "https://").partition("://")
-    host, _, port = _host_and_port(authority.lower())
-    return scheme.lower(), host.strip("[]") or None, "" if port == _DEFAULT_PORTS.get(scheme.lower()) else port
-
-
-def _host_and_port(authority: str) -> tuple[str, str, str]:
-    if authority.startswith("["):
-        return authority.partition("]:") if "]:" in authority else (authority, "", "")
-    return authority.partition(":")
+    scheme, _, authority = (site or "https://").lower().partition("://")
+    host, port = authority, ""
+    if found := re.fullmatch(r"(.*?):(\d+)", authority):
+        host, port = found.groups()
+    return scheme, host.strip("[]") or None, "" if port == _DEFAULT_PORTS.get(scheme) else port
 
 
 def _bare(host: str) -> str:

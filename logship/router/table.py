@@ -7,16 +7,17 @@ away that the source decides. The first rule that takes a record ends the search
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass, fields
 
 from logship.errors import ConfigError, Problem
 from logship.records import Decision, Record
-from logship.router import conditions, presets
+from logship.router import audience, conditions, presets, shown
 from logship.router.action import Send, compile_send
-from logship.router.conditions import Condition, Predicate, never
+from logship.router.conditions import Condition, Finding, Judgement, Predicate, always, never
+from logship.router.explanation import Explanation, Step
 from logship.router.globs import GlobError
-from logship.router.site import Site
+from logship.router.site import Place, Site
 from logship.settings import RuleSettings, SourceSettings
 
 
@@ -30,6 +31,26 @@ class Rule:
     send: Send | None
     continues: bool
     log_fields: frozenset[str]
+
+    def decide(self, record: Record, place: Place) -> Decision:
+        """Return what becomes of a record that it takes."""
+        return Decision([], self.name, self.drop) if self.send is None else self.send.decide(record, place)
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is remembered for records alike in the key: rules left to ask, where they went, and why else dropped."""
+
+    rules: tuple[tuple[Predicate, Rule], ...]
+    place: Place
+    otherwise: str
+
+
+# Fields that `Table.route` does not remember by: nearly every line has others.
+_BEYOND_KEY = frozenset(each.name for each in fields(Record)) | {"log"}
+_BEYOND_KEY -= {"method", "status", "path", "host", "scheme", "absolute", "content_type", "bot"}
+_REMEMBERED = 2048  # keys of one source: with the longest, about 2 MB
+_SHORT = 300  # characters of path and host that are worth remembering
 
 
 class Rules:
@@ -46,6 +67,10 @@ class Rules:
             raise ConfigError(dict.fromkeys(problems))
         self.log_fields = frozenset().union(*(rule.log_fields for rule in self.rules))
 
+    def shown(self) -> str:
+        """Return the rules with presets expanded, as YAML that can be pasted under ``rules:``."""
+        return shown.as_yaml(self.expanded)
+
 
 class Table:
     """The rules as they apply to one source."""
@@ -56,29 +81,47 @@ class Table:
             self._site = Site(source)
         except GlobError as error:
             raise ConfigError([Problem(f"{source.where}.hosts", str(error))]) from None
-        self._rules = rules.rules
-        self._bound = _bound(rules.rules, self._site)
+        self._all = rules.rules
+        bound = ((rule.condition.predicate(self._site), rule) for rule in rules.rules)
+        self._rules = tuple((takes, rule) for takes, rule in bound if takes is not never)
+        self._judgements: dict[frozenset[str], tuple[tuple[Judgement, Rule], ...]] = {}
+        self._known: dict[Hashable, _Known] = {}
 
     def route(self, record: Record) -> Decision:
         """Decide what becomes of a record."""
-        if not self._site.is_ours(record):
-            return Decision([], None, "host")
-        for takes, rule in self._bound:
-            if takes(record):
+        key = (
+            record.method,
+            record.status,
+            record.path,
+            record.host,
+            record.scheme,
+            record.absolute,
+            record.content_type,
+            audience.classify(record.user_agent).kind,
+        )
+        known = self._known.get(key) or self._learn(key, record)
+        for takes, rule in known.rules:
+            if takes is always or takes(record):
                 if rule.send is None:
                     return Decision([], rule.name, rule.drop)
-                decision = rule.send.decide(record, self._site)
-                return self._route_on(record, rule, decision) if rule.continues else decision
-        return Decision([], None, "no_rule")
+                if rule.continues:
+                    return self._route_on(record, known)
+                return rule.send.decide(record, known.place)
+        return Decision([], None, known.otherwise)
 
     def prejudge(self, record: Record, unknown: frozenset[str]) -> str | None:
-        """Return the drop reason if it is certain whatever the unknown fields hold, else None."""
-        reasons = set()
+        """Return the drop reason if it is certain whatever the unknown fields hold, else None.
+
+        ``unknown`` holds names of Record's fields, and "bot" unless the class of its user agent is known.
+        """
+        reasons: set[str] = set()
         ours = self._judge_host(record, unknown)
-        if ours is not True:
+        if ours is False:
+            return "host"
+        if ours is None:
             reasons.add("host")
-        for rule in self._rules if ours is not False else ():
-            held = rule.condition.judge(record, unknown, self._site)
+        for judge, rule in self._judged(unknown):
+            held = judge(record)
             if held is False:
                 continue
             if rule.send is not None:
@@ -87,39 +130,80 @@ class Table:
             if held:
                 break
         else:
-            if ours is not False:
-                reasons.add("no_rule")
+            reasons.add("no_rule")
         return reasons.pop() if len(reasons) == 1 else None
 
-    def _judge_host(self, record: Record, unknown: frozenset[str]) -> bool | None:
-        if not self._site.filters_hosts and "absolute" not in unknown and not record.absolute:
-            return True
-        return None if unknown & {"host", "absolute"} else self._site.is_ours(record)
+    def explain(self, record: Record) -> Explanation:
+        """Tell every rule in order with each condition's outcome and why; ends in the same Decision as `route`."""
+        ours = self._site.is_ours(record)
+        host = Finding("the request is for a host that counts", record.host or self._site.host, ours)
+        return Explanation(host, tuple(self._steps(record, ours)), self.route(record))
 
-    def _route_on(self, record: Record, first: Rule, decision: Decision) -> Decision:
-        """Collect what later rules add to a rule that continues, up to the first that does not."""
-        taken = False
-        for takes, rule in self._bound:
-            if taken and takes(record):
-                if rule.send is None:
-                    return decision if decision.deliveries else Decision([], rule.name, rule.drop)
-                decision = _joined(decision, rule.send.decide(record, self._site))
+    def _steps(self, record: Record, asked: bool) -> Iterator[Step]:
+        place = self._site.place(record)
+        for rule in self._all:
+            finding = rule.condition.explain(record, self._site)
+            taken = asked and finding.held
+            yield Step(rule.name, asked, taken, finding, _outcome(rule.decide(record, place)) if taken else "")
+            asked = asked and (not taken or rule.continues)
+
+    def _learn(self, key: Hashable, record: Record) -> _Known:
+        """Decide by what the key holds as far as it goes, and remember which rules are left to ask."""
+        known = self._ask_key(record)
+        if len(self._known) >= _REMEMBERED:
+            self._known.clear()
+        if len(record.path or "") + len(record.host or "") <= _SHORT:
+            self._known[key] = known
+        return known
+
+    def _ask_key(self, record: Record) -> _Known:
+        place = self._site.place(record)
+        if not self._site.is_ours(record):
+            return _Known((), place, "host")
+        rules: list[tuple[Predicate, Rule]] = []
+        for (takes, rule), (judge, _) in zip(self._rules, self._judged(_BEYOND_KEY), strict=True):
+            held = judge(record)
+            if held is not False:
+                rules.append((always if held else takes, rule))
+            if held and not rule.continues:
+                break
+        return _Known(tuple(rules), place, "no_rule")
+
+    def _judged(self, unknown: frozenset[str]) -> tuple[tuple[Judgement, Rule], ...]:
+        judged = self._judgements.get(unknown)
+        if judged is None:
+            judged = tuple((rule.condition.judgement(self._site, unknown), rule) for _, rule in self._rules)
+            self._judgements[unknown] = judged
+        return judged
+
+    def _judge_host(self, record: Record, unknown: frozenset[str]) -> bool | None:
+        if "absolute" in unknown or ("host" in unknown and (self._site.filters_hosts or record.absolute)):
+            return None
+        return self._site.is_ours(record)
+
+    def _route_on(self, record: Record, known: _Known) -> Decision:
+        """Collect what the rules send, up to the first that does not continue."""
+        decision = Decision([], None, known.otherwise)
+        for takes, rule in known.rules:
+            if takes is always or takes(record):
+                decision = _joined(decision, rule.decide(record, known.place))
                 if not rule.continues:
                     break
-            taken = taken or rule is first
         return decision
 
 
+def _outcome(decision: Decision) -> str:
+    if not decision.deliveries:
+        return f"dropped as {decision.reason}"
+    to = ", ".join(delivery.destination for delivery in decision.deliveries)
+    return f"sent as {decision.deliveries[0].event.name} to {to}"
+
+
 def _joined(one: Decision, two: Decision) -> Decision:
+    """Join what two rules made of a record: all deliveries; with none at all, the later reason."""
     if not one.deliveries or not two.deliveries:
-        return two if two.deliveries or not one.deliveries else one
+        return one if one.deliveries else two
     return Decision([*one.deliveries, *two.deliveries], one.rule, None, one.cuts + two.cuts)
-
-
-def _bound(rules: Sequence[Rule], site: Site) -> tuple[tuple[Predicate, Rule], ...]:
-    """Bind to a site; what the source rules out is left out."""
-    bound = ((rule.condition.predicate(site), rule) for rule in rules)
-    return tuple((takes, rule) for takes, rule in bound if takes is not never)
 
 
 def _expanded(rules: Sequence[RuleSettings], problems: list[Problem]) -> tuple[RuleSettings, ...]:

@@ -1,0 +1,46 @@
+"""Write rules as YAML that can be pasted under ``rules:``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from logship.settings import AllOf, AnyOf, Not, RuleSettings, Test, When
+
+
+def as_yaml(rules: Sequence[RuleSettings]) -> str:
+    """Return the rules as a YAML list."""
+    import yaml  # at first use: `run` reads YAML, but prints none
+
+    listed = [_rule(rule) for rule in rules]
+    return str(yaml.safe_dump(listed, sort_keys=False, allow_unicode=True, default_flow_style=None, width=110))
+
+
+def _rule(rule: RuleSettings) -> dict[str, Any]:
+    shown: dict[str, Any] = {"name": rule.name, "when": _when(rule.when)}
+    shown["drop"] = True if rule.drop == "rule" else rule.drop
+    shown |= {key: getattr(rule, key) for key in ("preset", "event", "domain", "url", "referrer")}
+    shown["props"] = dict(rule.props)
+    shown["revenue"] = rule.revenue and {"currency": rule.revenue.currency, "amount": rule.revenue.amount}
+    shown |= {key: getattr(rule, key) for key in ("interactive", "user_agent", "client_ip")}
+    shown |= {"to": list(rule.to), "sample": rule.sample, "continue": rule.continue_ or None}
+    return {key: value for key, value in shown.items() if value not in (None, {}, [])}
+
+
+def _when(when: When) -> dict[str, Any]:
+    return dict(_test(test) for test in when.tests)
+
+
+def _test(test: Test | AnyOf | AllOf | Not) -> tuple[str, Any]:
+    if isinstance(test, Test):
+        values = [_scalar(test.field, value) for value in test.values]
+        return test.field, values[0] if len(values) == 1 else values
+    if isinstance(test, Not):
+        return "not", _when(test.when)
+    return ("any" if isinstance(test, AnyOf) else "all"), [_when(when) for when in test.whens]
+
+
+def _scalar(field: str, value: str) -> Any:
+    if field == "bot" and value in ("true", "false"):
+        return value == "true"
+    return int(value) if field == "status" and value.isdigit() else value
