@@ -1,0 +1,337 @@
+"""Real programs on loopback: web servers with a prefix of their own, logship and its receiver as processes.
+
+Nothing here touches the system's services; what a test starts it ends, by pid. A missing Debian package skips the
+test and says so.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+LOGSHIP = Path(sys.executable).with_name("logship")
+FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.integration)
+
+
+def binary(name: str, package: str) -> str:
+    """Return where a program is, or skip the test."""
+    found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
+    if not found:
+        pytest.skip(f"{name} is not installed: Debian package {package} (`make packages`)")
+    return found
+
+
+@contextmanager
+def running(command: list[Any], output: Path, stop: int = signal.SIGTERM) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a program for as long as the block lasts; its output goes to a file."""
+    with output.open("ab") as sink:
+        process = subprocess.Popen([str(word) for word in command], stdout=sink, stderr=sink)
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.send_signal(stop)
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def until(condition: Callable[[], Any], what: str, seconds: float = 20.0) -> Any:
+    """Wait for a condition and return its value; fail with a sentence."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        if time.monotonic() > deadline:
+            pytest.fail(f"waited {seconds:g} s in vain for {what}")
+        time.sleep(0.02)
+    return value
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def listens(port: int, host: str = "127.0.0.1") -> bool:
+    try:
+        socket.create_connection((host, port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A directory that a web server's own user can enter, unlike tmp_path."""
+    with tempfile.TemporaryDirectory(prefix="logship-it-") as name:
+        path = Path(name)
+        path.chmod(0o755)
+        yield path
+
+
+# --- web servers
+
+
+@dataclass
+class WebServer:
+    """A web server that writes an access log. ``ask`` makes one request the way a test needs it."""
+
+    port: int
+    log: Path
+    pid: int
+
+    def ask(
+        self,
+        target: str,
+        agent: str = FIREFOX,
+        *,
+        method: str = "GET",
+        peer: str = "127.0.0.1",
+        **headers: str,
+    ) -> int:
+        """Send the very bytes of a request from a loopback address; return the status. Header names take ``_``."""
+        lines = [f"{method} {target} HTTP/1.1", "Host: example.com", "Connection: close", "Content-Length: 0"]
+        lines += [f"User-Agent: {agent}"] if agent else []
+        lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+        host = "::1" if ":" in peer else "127.0.0.1"
+        with socket.create_connection((host, self.port), timeout=10, source_address=(peer, 0)) as connection:
+            connection.sendall("\r\n".join([*lines, "", ""]).encode())
+            answer = b"".join(iter(lambda: connection.recv(65536), b""))
+        return int(answer.split(b" ", 2)[1])
+
+
+@dataclass
+class Servers:
+    """Starts web servers in a test's own directory; they end with the test."""
+
+    place: Path
+    stack: ExitStack = field(default_factory=ExitStack)
+
+    def nginx(self, log_format: str = "combined", declaration: str = "") -> WebServer:
+        """Start nginx with an access log of the given format."""
+        program, port, root = binary("nginx", "nginx"), free_port(), self.place
+        config = root / "nginx.conf"
+        config.write_text(_NGINX.format(root=root, port=port, format=log_format, declaration=declaration))
+        command = [program, "-p", root, "-c", config]
+        process = self.stack.enter_context(running(command, root / "nginx.out", signal.SIGQUIT))
+        until(lambda: listens(port) or process.poll() is not None, "nginx")
+        assert process.poll() is None, (root / "nginx.out").read_text()
+        return WebServer(port, root / "access.log", process.pid)
+
+    def apache(self, log_format: str = "combined") -> WebServer:
+        """Start Apache with an access log of one of Debian's formats."""
+        program, port, root = binary("apache2", "apache2"), free_port(), self.place
+        pages = root / "pages"
+        pages.mkdir()
+        (pages / "page.html").write_text("<h1>Hello</h1>")
+        config = root / "apache.conf"
+        config.write_text(_APACHE.format(root=root, port=port, format=log_format))
+        process = self.stack.enter_context(running([program, "-DFOREGROUND", "-f", config], root / "apache.out"))
+        until(lambda: listens(port) or process.poll() is not None, "Apache")
+        assert process.poll() is None, (root / "apache.out").read_text()
+        return WebServer(port, root / "access.log", process.pid)
+
+
+_NGINX = """
+daemon off;
+worker_processes 1;
+pid {root}/nginx.pid;
+error_log {root}/error.log;
+user root;
+events {{}}
+http {{
+  client_body_temp_path {root}/body;
+  proxy_temp_path {root}/proxy;
+  fastcgi_temp_path {root}/fastcgi;
+  uwsgi_temp_path {root}/uwsgi;
+  scgi_temp_path {root}/scgi;
+  {declaration}
+  access_log {root}/access.log {format};
+  server {{
+    listen 127.0.0.1:{port};
+    listen [::1]:{port};
+    default_type text/html;
+    location / {{ return 200 "<h1>Hello</h1>"; }}
+    location /missing {{ return 404; }}
+    location /moved {{ return 301 /; }}
+    location /broken {{ return 500; }}
+  }}
+}}
+"""
+
+_APACHE = """
+ServerRoot /usr/lib/apache2
+ServerName example.com
+PidFile {root}/apache.pid
+ErrorLog {root}/error.log
+Listen 127.0.0.1:{port}
+Listen [::1]:{port}
+LoadModule mpm_event_module modules/mod_mpm_event.so
+LoadModule authz_core_module modules/mod_authz_core.so
+LoadModule alias_module modules/mod_alias.so
+LoadModule mime_module modules/mod_mime.so
+TypesConfig /etc/mime.types
+User www-data
+Group www-data
+StartServers 1
+DocumentRoot {root}/pages
+<Directory {root}/pages>
+  Require all granted
+</Directory>
+RedirectMatch 404 ^/missing
+RedirectMatch 301 ^/moved$ http://example.com/
+RedirectMatch 500 ^/broken
+AliasMatch ^/ {root}/pages/page.html
+# As in Debian's apache2.conf.
+LogFormat "%v:%p %h %l %u %t \\"%r\\" %>s %O \\"%{{Referer}}i\\" \\"%{{User-Agent}}i\\"" vhost_combined
+LogFormat "%h %l %u %t \\"%r\\" %>s %O \\"%{{Referer}}i\\" \\"%{{User-Agent}}i\\"" combined
+CustomLog {root}/access.log {format}
+"""
+
+
+@pytest.fixture
+def servers(place: Path) -> Iterator[Servers]:
+    made = Servers(place)
+    with made.stack:
+        yield made
+
+
+# --- logrotate
+
+
+@pytest.fixture
+def rotate(place: Path) -> Callable[..., None]:
+    """Rotate a web server's log as Debian does: by logrotate, and with a signal to the server."""
+
+    def run(server: WebServer, how: str = "create 0644") -> None:
+        program = binary("logrotate", "logrotate")
+        signal_it = "" if how == "copytruncate" else f"postrotate\n    kill -USR1 {server.pid}\n  endscript"
+        config = place / "logrotate.conf"
+        config.write_text(f"{server.log} {{\n  su root root\n  rotate 9\n  {how}\n  {signal_it}\n}}\n")
+        config.chmod(0o644)
+        command = [program, "-f", "-s", str(place / "logrotate.state"), str(config)]
+        subprocess.run(command, check=True, capture_output=True, timeout=30)
+
+    return run
+
+
+# --- logship and its receiver
+
+
+@dataclass
+class Receiver:
+    """`logship receive --keep-addresses`, and what arrived there."""
+
+    port: int
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def events(self) -> list[dict[str, Any]]:
+        """Return all events so far, oldest first."""
+        found: list[dict[str, Any]] = []
+        while more := self._page(found[-1]["id"] if found else 0):
+            found += more
+        return found
+
+    def _page(self, after: int) -> list[dict[str, Any]]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection.request("GET", f"/api/events?after={after}&limit=1000")
+        page: list[dict[str, Any]] = json.loads(connection.getresponse().read())
+        connection.close()
+        return page
+
+    def paths(self) -> list[str]:
+        return [event["pathname"] for event in self.events()]
+
+
+@pytest.fixture
+def receiver(place: Path) -> Iterator[Receiver]:
+    port = free_port()
+    command = [LOGSHIP, "receive", "--listen", f"127.0.0.1:{port}", "--keep-addresses"]
+    with running(command, place / "receive.out") as process:
+        until(lambda: listens(port) or process.poll() is not None, "logship receive")
+        assert process.poll() is None, (place / "receive.out").read_text()
+        yield Receiver(port)
+
+
+@dataclass
+class Daemon:
+    """A running `logship run`."""
+
+    process: subprocess.Popen[bytes]
+    config: Path
+    admin: int
+
+    def ready(self) -> bool:
+        try:
+            connection = http.client.HTTPConnection("127.0.0.1", self.admin, timeout=5)
+            connection.request("GET", "/readyz")
+            return connection.getresponse().status == 200
+        except OSError:
+            return False
+
+    def stop(self) -> int:
+        """Stop as a supervisor does, and return the exit code."""
+        self.process.terminate()
+        return self.process.wait(30)
+
+
+@dataclass
+class Daemons:
+    """Starts logship with a YAML file in a test's own directory."""
+
+    place: Path
+    url: str
+
+    @contextmanager
+    def run(self, source: str, extra: str = "") -> Iterator[Daemon]:
+        """Run logship on one source, given as the inside of a YAML flow mapping; yield when it is ready."""
+        config, admin = self.place / "logship.yaml", free_port()
+        config.write_text(
+            f"state_dir: {self.place}/state\n"
+            f"admin: {{listen: '127.0.0.1:{admin}'}}\n"
+            f"destinations: {{receiver: {{url: '{self.url}'}}}}\n"
+            f"sources: [{{{source}}}]\n{extra}"
+        )
+        output = self.place / "logship.out"
+        with running([LOGSHIP, "run", "-c", config], output) as process:
+            daemon = Daemon(process, config, admin)
+            until(lambda: daemon.ready() or process.poll() is not None, "logship to be ready")
+            assert process.poll() is None, output.read_text()
+            yield daemon
+
+
+@pytest.fixture
+def logship(place: Path, receiver: Receiver) -> Daemons:
+    return Daemons(place, receiver.url)
+
+
+@pytest.fixture
+def wait_until() -> Callable[..., Any]:
+    return until
