@@ -42,14 +42,15 @@ class Run:
         return figures
 
 
-def logship(job: Job, target: Target, root: Path) -> Run:
-    """Run `logship run --once`: all of its features on, its default rules."""
+def logship(job: Job, target: Target, root: Path, rules: str = "") -> Run:
+    """Run `logship run --once`: all of its features on, its default rules where none are given."""
     config = root / "logship.yaml"
     config.write_text(
         f"state_dir: {root}/state\n"
         f"admin: {{listen: '127.0.0.1:{free_port()}'}}\n"
         f"destinations: {{nginx: {{url: '{target.url}'}}}}\n"
         f"sources: [{{path: '{job.path}', site: https://example.com, format: combined, start_at: beginning}}]\n"
+        f"{rules}"
     )
     target.reset()
     command = [str(LOGSHIP), "run", "--once", "-c", str(config)]

@@ -19,7 +19,7 @@ _COLUMNS = {
     "cpu_us_per_line": ("CPU µs/line", "{:.1f}"),
     "peak_rss_mb": ("peak RSS MB", "{:.0f}"),
 }
-_BEGIN, _END = "<!-- figures: written by `make bench BENCH_ARGS=--write` -->", "<!-- end of figures -->"
+_BEGIN, _END = "<!-- {}: written by the benchmark's --write -->", "<!-- end of {} -->"
 
 Rounds = Mapping[str, Sequence[Run]]
 
@@ -99,10 +99,11 @@ def save(path: Path, job: Job, rounds: Rounds) -> None:
     path.write_text(json.dumps(result, indent=2) + "\n")
 
 
-def write_figures(readme: Path, text: str) -> None:
-    """Replace the figures in the README, between their two marks."""
-    before, _, rest = readme.read_text().partition(_BEGIN)
-    _, end, after = rest.partition(_END)
-    if not end:
-        raise ValueError(f"{readme} has no marks for figures")
-    readme.write_text(f"{before}{_BEGIN}\n{text}\n{_END}{after}")
+def write_figures(readme: Path, text: str, what: str = "comparison") -> None:
+    """Replace one section of figures in the README, between its two marks."""
+    begin, end = _BEGIN.format(what), _END.format(what)
+    before, found, rest = readme.read_text().partition(begin)
+    _, found_too, after = rest.partition(end)
+    if not (found and found_too):
+        raise ValueError(f"{readme} has no marks for {what}")
+    readme.write_text(f"{before}{begin}\n{text}\n{end}{after}")

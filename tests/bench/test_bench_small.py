@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench import job, memory, programs, report, target
+from tests.bench import goals, job, memory, programs, report, target
 
 LINES = 3_000
 
@@ -83,7 +83,9 @@ def test_unequal_work_is_refused(small: job.Job) -> None:
 def test_figures_go_between_their_marks(small: job.Job, tmp_path: Path) -> None:
     """The README's own text survives, and what is in it is the newest run."""
     readme = tmp_path / "README.md"
-    readme.write_text(f"before\n{report._BEGIN}\nold\n{report._END}\nafter\n")
+    readme.write_text(
+        "before\n" + report._BEGIN.format("comparison") + "\nold\n" + report._END.format("comparison") + "\nafter\n"
+    )
     run = programs.Run(2.0, small.pageviews, small.lines, 0.5, 40_000_000)
     report.write_figures(readme, report.markdown(small, {"logship": [run], "syslog-ng": [run]}))
     text = readme.read_text()
@@ -92,3 +94,22 @@ def test_figures_go_between_their_marks(small: job.Job, tmp_path: Path) -> None:
     assert text.endswith("after\n")
     assert "| logship | 1,500 |" in text
     assert "| lines/s, logship : syslog-ng | 1.00 |" in text
+
+
+async def test_the_other_goals_can_be_measured(tmp_path: Path) -> None:
+    """Start, latency, idle cost and `explain`, each in its smallest form."""
+    fresh = [tmp_path / name for name in ("start", "latency", "idle", "explain")]
+    for path in fresh:
+        path.mkdir()
+    assert goals.start_to_ready(fresh[0], times=1).value.endswith(" s")
+    assert (await goals.latency(fresh[1], lines=20)).value.startswith("p50")
+    assert "of a core" in goals.idle(fresh[2], files=3, seconds=0.2).value
+    assert goals.explain(fresh[3], lines=LINES).value.endswith("lines/s")
+
+
+def test_growth_can_be_measured(tmp_path: Path) -> None:
+    """More files and more rules change the cost, never the answer."""
+    need("nginx")
+    (tmp_path / "logs").mkdir()
+    with target.nginx(tmp_path / "nginx") as nginx:
+        assert len(list(goals.growth(tmp_path / "logs", nginx, lines=1000))) == 7

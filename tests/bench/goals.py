@@ -1,0 +1,255 @@
+"""The other goals: latency, idle cost, start, `explain`, and what grows as files and rules do.
+
+    python -m tests.bench.goals [--write]
+
+Each is a plain function that returns its figure; the goals stand beside them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import http.client
+import os
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.bench import job, programs, report, target
+
+_README = Path(__file__).with_name("README.md")
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One measured thing, beside its goal where it has one."""
+
+    name: str
+    value: str
+    goal: str = ""
+
+
+def config(root: Path, url: str, source: str, admin: int, rules: str = "") -> Path:
+    """Write a configuration with one source, given as the inside of a YAML flow mapping."""
+    path = root / "logship.yaml"
+    path.write_text(
+        f"state_dir: {root}/state\nadmin: {{listen: '127.0.0.1:{admin}'}}\n"
+        f"destinations: {{api: {{url: '{url}'}}}}\nsources: [{{{source}}}]\n{rules}"
+    )
+    return path
+
+
+def start(configuration: Path, admin: int) -> tuple[subprocess.Popen[bytes], float]:
+    """Start logship; return it and the seconds until `/readyz` said 200."""
+    with (configuration.parent / "output").open("wb") as output:
+        began = time.monotonic()
+        process = subprocess.Popen([programs.LOGSHIP, "run", "-c", configuration], stdout=output, stderr=output)
+    while time.monotonic() - began < 20 and process.poll() is None:
+        if _ready(admin):
+            return process, time.monotonic() - began
+        time.sleep(0.005)
+    process.kill()
+    raise RuntimeError(f"logship is not ready:\n{(configuration.parent / 'output').read_text()[-3000:]}")
+
+
+def _ready(admin: int) -> bool:
+    try:
+        connection = http.client.HTTPConnection("127.0.0.1", admin, timeout=2)
+        connection.request("GET", "/readyz")
+        return connection.getresponse().status == 200
+    except OSError:
+        return False
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """End what `start` started."""
+    process.terminate()
+    process.wait(30)
+
+
+# --- start
+
+
+def start_to_ready(root: Path, times: int = 5) -> Figure:
+    """Measure from the start of the process to the first 200 of /readyz."""
+    (root / "access.log").touch()
+    found = []
+    for _ in range(times):
+        admin = target.free_port()
+        path = config(root, "http://127.0.0.1:9", f"path: {root}/access.log, site: https://example.com", admin)
+        process, seconds = start(path, admin)
+        stop(process)
+        found.append(seconds)
+    return Figure("start to ready", f"{statistics.median(found):.2f} s", "≤ 0.6 s")
+
+
+# --- latency
+
+
+async def latency(root: Path, lines: int = 500) -> Figure:
+    """Measure from the append of a line to its request on the wire, at uneven intervals of 1 to 200 ms."""
+    log, admin, dice = root / "live.log", target.free_port(), random.Random(1)
+    log.touch()
+    async with _stopwatch() as (port, arrived):
+        path = config(root, f"http://127.0.0.1:{port}", f"path: {log}, site: https://example.com", admin)
+        process, _ = await asyncio.to_thread(start, path, admin)
+        try:
+            appended = [await _append(log, number, dice) for number in range(lines)]
+            deadline = time.monotonic() + 10
+            while len(arrived) < lines and time.monotonic() < deadline:
+                await asyncio.sleep(0.05)
+        finally:
+            await asyncio.to_thread(stop, process)
+    if len(arrived) != lines:
+        raise RuntimeError(f"{len(arrived)} of {lines} events arrived")
+    delays = sorted(1000 * (arrived[number] - at) for number, at in enumerate(appended))
+    p50, p99 = delays[lines // 2], delays[lines * 99 // 100]
+    return Figure("append to request on the wire", f"p50 {p50:.1f} ms, p99 {p99:.1f} ms", "p50 ≤ 5 ms, p99 ≤ 25 ms")
+
+
+async def _append(log: Path, number: int, dice: random.Random) -> float:
+    await asyncio.sleep(dice.choice((0.001, 0.01, 0.05, 0.2)))
+    when = time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime())
+    agent = "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0"
+    line = f'203.0.113.{number % 250} - - [{when}] "GET /n/{number} HTTP/1.1" 200 5 "-" "{agent}"\n'
+    with log.open("a") as file:
+        file.write(line)
+    return time.monotonic()
+
+
+@asynccontextmanager
+async def _stopwatch() -> AsyncIterator[tuple[int, dict[int, float]]]:
+    """Answer 202, and note when which numbered page arrived."""
+    arrived: dict[int, float] = {}
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while True:
+                await reader.readuntil(b"/n/")
+                number = int((await reader.readuntil(b'"'))[:-1])
+                arrived[number] = time.monotonic()
+                await reader.readuntil(b"}")
+                writer.write(b"HTTP/1.1 202 Accepted\r\nContent-Length: 2\r\n\r\nok")
+        except (asyncio.IncompleteReadError, ConnectionError):
+            writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1], arrived
+    finally:
+        server.close()
+
+
+# --- idle
+
+
+def idle(root: Path, files: int = 100, seconds: float = 20) -> Figure:
+    """Measure the CPU that quiet files cost, as a share of one core."""
+    logs, admin = root / "logs", target.free_port()
+    logs.mkdir()
+    for number in range(files):
+        job.write(logs / f"{number}.log", 10)
+    path = config(root, "http://127.0.0.1:9", f"path: '{logs}/*.log', site: https://example.com", admin)
+    process, _ = start(path, admin)
+    time.sleep(min(3.0, seconds))
+    before = _cpu(process.pid)
+    time.sleep(seconds)
+    share, memory = (_cpu(process.pid) - before) / seconds, programs.peak_rss(process.pid)
+    stop(process)
+    return Figure(f"{files} idle files", f"{100 * share:.2f} % of a core, {memory / 1e6:.0f} MB", "≤ 0.3 %, ≤ 48 MB")
+
+
+def _cpu(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+# --- explain
+
+
+def explain(root: Path, lines: int = 500_000) -> Figure:
+    """Measure the summary of a dry run over a file."""
+    written = job.write(root / "access.log", lines)
+    command = [str(programs.LOGSHIP), "explain", "--format", "combined", "--site", "https://example.com", "--summary"]
+    began = time.monotonic()
+    subprocess.run([*command, str(written.path)], check=True, capture_output=True, cwd=root)
+    return Figure(
+        "explain --summary", f"{lines / (time.monotonic() - began):,.0f} lines/s", "≥ 102,000 (2 x GoAccess's)"
+    )
+
+
+# --- what grows
+
+
+def growth(root: Path, nginx: target.Target, lines: int = 200_000) -> Iterator[Figure]:
+    """Measure the same lines spread over more files, and under more rules."""
+    for files in (1, 10, 100, 1000):
+        written = _spread(root / f"files-{files}", lines, files)
+        run = _once(root, nginx, written)
+        yield Figure(f"{lines:,} lines in {files:,} files", _cost(run))
+    for rules in (1, 10, 100):
+        written = _spread(root / f"rules-{rules}", lines, 1)
+        yield Figure(f"{rules} rules", _cost(_once(root, nginx, written, _rules(rules - 1))))
+
+
+def _spread(directory: Path, lines: int, files: int) -> job.Job:
+    directory.mkdir()
+    written = [job.write(directory / f"{n}.log", lines // files, seed=n) for n in range(files)]
+    return job.Job(
+        directory / "*.log", lines, sum(w.size for w in written), sum(w.pageviews for w in written), written[0].mix
+    )
+
+
+def _rules(number: int) -> str:
+    """Return rules that match nothing, before the preset: what it costs to ask them all."""
+    asked = "".join(f"  - {{when: {{path: '/area-{n}/**'}}, event: 'Area {n}'}}\n" for n in range(number))
+    return f"rules:\n{asked}  - preset: pageviews\n"
+
+
+def _once(root: Path, nginx: target.Target, written: job.Job, rules: str = "") -> programs.Run:
+    with tempfile.TemporaryDirectory(dir=root) as fresh:
+        run = programs.logship(written, nginx, Path(fresh), rules)
+    report.require_equal_work(written, "logship", run)
+    return run
+
+
+def _cost(run: programs.Run) -> str:
+    of = run.figures
+    return f"{of['lines_per_s']:,.0f} lines/s, {of['cpu_us_per_line']:.1f} µs/line, {of['peak_rss_mb']:.0f} MB"
+
+
+def measure(root: Path) -> Iterator[Figure]:
+    """Measure everything, one thing after the other."""
+    fresh = (Path(tempfile.mkdtemp(dir=root)) for _ in iter(int, 1))
+    yield start_to_ready(next(fresh))
+    yield asyncio.run(latency(next(fresh)))
+    yield idle(next(fresh))
+    yield explain(next(fresh))
+    with target.nginx(next(fresh)) as nginx:
+        yield from growth(next(fresh), nginx)
+
+
+def main() -> int:
+    """Print each figure as soon as it is known."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.goals", description=__doc__)
+    parser.add_argument("--write", action="store_true", help="put the figures into tests/bench/README.md")
+    options = parser.parse_args()
+    lines = ["| what | measured | goal |", "|---|---|---|"]
+    with tempfile.TemporaryDirectory(prefix="logship-bench-") as scratch:
+        for figure in measure(Path(scratch)):
+            lines.append(f"| {figure.name} | {figure.value} | {figure.goal} |")
+            print(lines[-1], flush=True)
+    if options.write:
+        report.write_figures(_README, "\n".join(lines), "goals")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
