@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from logship.parser.fields import KEY_FACTS, Field, FormatError
 
 Raw = bytes | None
-Key = tuple[Raw, ...]
+Key = tuple[bytes, ...]
 # time, peer, chain, size, referrer, user, content type, and the log.NAME values that were asked for.
 Rest = tuple[float | None, Raw, Raw, Raw, Raw, Raw, Raw, tuple[Raw, ...]]
 Outline = tuple[Key, bytes, Rest]

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
-from logship.parser import apache, layout, nginx
-from logship.parser.fields import Field, FormatError, Piece, did_you_mean
+from logship.parser import apache, jsonlog, layout, nginx, pattern, wrappers
+from logship.parser.fields import FACTS, Field, FormatError, Piece, did_you_mean
 
 __all__ = ["FormatError", "LogFormat", "compile"]
 
-WRAPPERS = ("auto", "none", "docker", "cri", "syslog")
+_REQUEST = ("request", "target", "path", "method")
 _COMMON = '$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent'
 _COMBINED = _COMMON + ' "$http_referer" "$http_user_agent"'
 
@@ -21,12 +22,16 @@ class LogFormat:
     """How the lines of a log are written. ``facts`` are what it tells, ``logs`` its ``log.NAME`` names."""
 
     name: str
-    family: str  # nginx, apache
+    family: str  # nginx, apache, json, regex
     wrapper: str = "auto"
     pieces: tuple[Piece, ...] = ()
     escape: str = "default"
     facts: frozenset[str] = frozenset()
     logs: frozenset[str] = frozenset()
+    any_log: bool = False  # JSON: every key of a line is a log.NAME
+    keys: Mapping[str, tuple[str, ...]] | None = None  # JSON: where facts are; None: guessed
+    is_access: Callable[[Mapping[str, Any]], bool] = jsonlog.always
+    pattern: str = ""
 
 
 def compile(spec: str | Mapping[str, Mapping[str, str] | str], *, wrapper: str = "auto") -> LogFormat:  # noqa: A001
@@ -35,10 +40,9 @@ def compile(spec: str | Mapping[str, Mapping[str, str] | str], *, wrapper: str =
     Raises:
         FormatError: It is none of these, it does not hold the client's address, or a line could be read in two ways.
     """
-    if wrapper not in WRAPPERS:
-        raise FormatError(
-            f"wrapper {wrapper!r}: expected one of {', '.join(WRAPPERS)}{did_you_mean(wrapper, WRAPPERS)}"
-        )
+    if wrapper not in wrappers.KINDS:
+        meant = did_you_mean(wrapper, wrappers.KINDS)
+        raise FormatError(f"wrapper {wrapper!r}: expected one of {', '.join(wrappers.KINDS)}{meant}")
     found = _from_text(spec.strip()) if isinstance(spec, str) else _from_mapping(spec)
     return replace(found, wrapper=wrapper)
 
@@ -54,23 +58,54 @@ def _from_text(text: str) -> LogFormat:
 
 
 def _from_mapping(spec: Mapping[str, Mapping[str, str] | str]) -> LogFormat:
-    raise FormatError("not yet")
+    if len(spec) != 1:
+        raise FormatError("expected {json: {field: key}} or {regex: pattern}")
+    kind, value = next(iter(spec.items()))
+    if kind == "json" and isinstance(value, Mapping):
+        return _json_map(value)
+    if kind == "regex" and isinstance(value, str):
+        return _regex(value)
+    raise FormatError(f"{kind!r}: expected {{json: {{field: key}}}} or {{regex: pattern}}")
+
+
+def _json_map(keys: Mapping[str, str]) -> LogFormat:
+    jsonlog.check(keys)
+    if not keys.keys() & set(_REQUEST):
+        raise FormatError(f"json: none of {', '.join(_REQUEST)} is given, so no line is a request")
+    return _json("json", {field: (key,) for field, key in keys.items()})
+
+
+def _json(
+    name: str,
+    keys: Mapping[str, tuple[str, ...]] | None,
+    is_access: Callable[[Mapping[str, Any]], bool] = jsonlog.always,
+) -> LogFormat:
+    facts = frozenset(keys if keys is not None else FACTS)
+    _require_client(facts)
+    return LogFormat(name, "json", facts=facts, any_log=True, keys=keys, is_access=is_access)
+
+
+def _regex(text: str) -> LogFormat:
+    fields = pattern.fields(text)
+    facts = frozenset(field.fact for field in fields if field.fact)
+    _require_client(facts)
+    return LogFormat("regex", "regex", facts=facts, logs=frozenset(field.name for field in fields), pattern=text)
 
 
 def _text_format(name: str, family: str, pieces: tuple[Piece, ...], escape: str) -> LogFormat:
     fields = [piece for piece in pieces if isinstance(piece, Field)]
     facts = frozenset(field.fact for field in fields if field.fact)
-    _require_client(facts, frozenset(field.name for field in fields))
+    _require_client(facts)
     layout.check(pieces)
     logs = frozenset(field.name for field in fields)
     return LogFormat(name, family, pieces=pieces, escape=escape, facts=facts, logs=logs)
 
 
-def _require_client(facts: frozenset[str], names: frozenset[str]) -> None:
+def _require_client(facts: frozenset[str]) -> None:
     if not facts & {"client_ip", "x_forwarded_for"}:
         raise FormatError(
             "the format does not hold the client's address, without which Plausible cannot count a visitor; "
-            "add $remote_addr (nginx) or %h (Apache)"
+            "add $remote_addr (nginx), %h (Apache) or the field client_ip (json, regex)"
         )
 
 
@@ -92,6 +127,10 @@ NAMED: Mapping[str, Callable[[str], LogFormat]] = {
         _COMBINED + " $request_length $request_time [$proxy_upstream_name] [$proxy_alternative_upstream_name]"
         " $upstream_addr $upstream_response_length $upstream_response_time $upstream_status $req_id"
     ),
+    "nginx_json": lambda name: _json(name, None),
+    "apache_json": lambda name: _json(name, None),
+    "caddy": lambda name: _json(name, jsonlog.CADDY, jsonlog.is_caddy_access),
+    "traefik": lambda name: _json(name, jsonlog.TRAEFIK),
 }
 
 

@@ -45,11 +45,17 @@ class Place:
     quoted: bool
     before: bytes
     after: bytes
+    touching: bool  # another field stands immediately before it
 
     @property
     def alone(self) -> bool:
         """Whether the field fills its quotes."""
         return self.quoted and self.before.endswith(b'"') and self.after.startswith(b'"')
+
+    @property
+    def word(self) -> bool:
+        """Whether blanks, quotes or the line's ends stand around it."""
+        return not self.touching and self.before[-1:] in _EDGES and self.after[:1] in _EDGES
 
 
 def places(pieces: Sequence[Piece]) -> list[Place]:
@@ -60,7 +66,8 @@ def places(pieces: Sequence[Piece]) -> list[Place]:
             quotes += piece.count(b'"')
             continue
         before, after = _text(pieces, at - 1), _text(pieces, at + 1)
-        result.append(Place(piece, quotes % 2 == 1, before, after))
+        touching = at > 0 and not isinstance(pieces[at - 1], bytes)
+        result.append(Place(piece, quotes % 2 == 1, before, after, touching))
     return result
 
 
@@ -93,35 +100,30 @@ def prefixes(pieces: Sequence[Piece], escape: str) -> list[bytes]:
     return [b"".join(parts) for parts in accumulate([part] for part in _parts(pieces, escape))]
 
 
+def patterns(pieces: Sequence[Piece], escape: str) -> list[bytes]:
+    """Return the expression of each field where it stands."""
+    return [_pattern(place, escape) for place in places(pieces)]
+
+
 def _parts(pieces: Sequence[Piece], escape: str) -> list[bytes]:
-    found = iter(places(pieces))
-    parts, previous = [], None
-    for piece in pieces:
-        if isinstance(piece, bytes):
-            parts.append(re.escape(piece))
-            previous = None
-        else:
-            parts.append(b"(" + pattern(next(found), escape, previous) + b")")
-            previous = piece
-    return parts
+    found = iter(patterns(pieces, escape))
+    return [re.escape(piece) if isinstance(piece, bytes) else b"(" + next(found) + b")" for piece in pieces]
 
 
-def pattern(place: Place, escape: str, previous: Field | None = None) -> bytes:
-    """Return the expression of one field where it stands."""
+def _pattern(place: Place, escape: str) -> bytes:
     shape = place.field.shape
-    strict = _STRICT.get(shape)
-    if strict is not None:
-        return strict + b"|" if place.alone and shape in ("status", "size", "number") else strict
-    if place.alone:
+    if place.alone and shape not in _STRICT:
         return _run(b'"', escape, b"*+")
-    if shape == "list" or shape == "peer":
+    if shape in _STRICT and not (shape == "number" and place.word):
+        return _STRICT[shape] + b"|" if place.alone and shape != "clf" else _STRICT[shape]
+    if shape in ("list", "peer"):
         return _list(place, escape)
     if shape == "user" and not place.quoted:
         return b'""|' + _run(_stops(place), escape, b"*?")
     body = _run(_stops(place), escape, b"*?" if shape in _WIDE else b"+" if shape == "word" else b"*")
     if shape == "question":
         return rb"(?:\?" + body + b")?"
-    return b"/" + body if previous is not None and shape in ("target", "path") else body
+    return b"/" + body if place.touching and shape in ("target", "path") else body
 
 
 def _run(stops: bytes, escape: str, quantifier: bytes) -> bytes:

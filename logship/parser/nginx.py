@@ -77,7 +77,7 @@ def read(text: str) -> tuple[tuple[Piece, ...], str]:
 
 def _directive(text: str) -> tuple[str, str]:
     """Return the escaping and the concatenated string."""
-    if not (text.startswith("log_format") or (text[0] in "'\"" and text.rstrip("; \n")[-1] == text[0])):
+    if not (text.startswith(("log_format", "escape=", "'")) or (text[0] == '"' and '\\"' in text)):
         return "default", text
     words = list(_words(text))
     if words[0][1] == "log_format":

@@ -7,11 +7,11 @@ every line that the first accepts. What a request line says is remembered, becau
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
-from logship.parser import requestline, textline
+from logship.parser import jsonlog, pattern, requestline, textline, wrappers
 from logship.parser.client import ClientRule
 from logship.parser.columns import Key, Outline, Raw
 from logship.parser.formats import LogFormat
@@ -25,7 +25,22 @@ _DECIDED = {
     "question": ("query",),
 }
 _CACHE = 4096
-_LONG = 512  # a key with a longer part is read anew each time, lest strangers fill the memory
+_LONG = 512  # a longer key is read anew each time, lest strangers fill the memory
+
+
+class Reader(Protocol):
+    """One family's way to take lines apart: the general one, and the fast one for plain lines."""
+
+    @property
+    def key_names(self) -> tuple[str, ...]:
+        """The facts that an outline's key holds, in order."""
+
+    @property
+    def outline(self) -> Callable[[bytes], Outline | None]:
+        """Returns the parts of a plain line, None for all others."""
+
+    def read(self, line: bytes) -> Outline | Unparsed:
+        """Return the parts of a line, or why it is none of the format."""
 
 
 class Decided(NamedTuple):
@@ -42,7 +57,13 @@ class Decided(NamedTuple):
 
 
 class Parser:
-    """Reads the lines of one source."""
+    """Reads the lines of one source.
+
+    ``outline(line)`` gives a line taken apart, ``(key, user agent, rest)``, or None: not a plain line, `parse` it.
+    Equal keys mean equal `decided` fields; an outline is a promise that `parse` gives a Record.
+    """
+
+    outline: Callable[[bytes], Outline | None]
 
     def __init__(
         self,
@@ -53,29 +74,24 @@ class Parser:
     ) -> None:
         self.format = format
         self._client = client
-        self._logs = tuple(sorted(log_fields & format.logs))
-        self._reader = textline.Reader(format.pieces, format.escape, client.field, self._logs)
-        self._key_names = self._reader.columns.key_names
+        self._logs = tuple(sorted(log_fields if format.any_log else log_fields & format.logs))
+        self._reader = _READERS[format.family](format, client.field, self._logs)
+        self._unwrap = wrappers.unwrap(format.wrapper)
+        self._key_names = self._reader.key_names
         self.decided = frozenset(name for key in self._key_names for name in _DECIDED.get(key, (key,)))
         self._remembered = lru_cache(_CACHE)(self._decide)
+        self.outline = _OUTLINES[format.wrapper](self._reader.outline, self._unwrap)
 
     def parse(self, line: bytes) -> Record | Unparsed:
         """Return what a line says, or why it says nothing. The line is without its newline."""
-        bare = line.replace(b"\0", b"").rstrip(b"\r")
-        if not bare or bare.isspace():
-            return Unparsed("blank")
-        found = self._reader.read(bare)
-        return found if isinstance(found, Unparsed) else self.record(found)
-
-    def outline(self, line: bytes) -> Outline | None:
-        """Return a line taken apart: ``(key, user agent, rest)``; None: not a plain line, `parse` it.
-
-        Equal keys mean equal `decided` fields. An outline is a promise that `parse` gives a Record.
-        """
-        if b"\\" in line or b"\0" in line or line[-1:] == b"\r":
-            return None
-        found = self._reader.read(line)
-        return None if isinstance(found, Unparsed) else found
+        bare = strip(line)
+        inner = self._unwrap(bare) if bare and not bare.isspace() else Unparsed("blank")
+        if isinstance(inner, Unparsed):
+            return inner
+        found = self._reader.read(strip(inner))
+        if not isinstance(found, Unparsed):
+            return self.record(found)
+        return Unparsed(found.reason, found.position + len(bare) - len(inner)) if bare.endswith(inner) else found
 
     def glimpse(self, outline: Outline) -> Record:
         """Return a Record with the `decided` fields and the user agent alone."""
@@ -116,8 +132,7 @@ class Parser:
         )
 
     def _decided(self, key: Key) -> Decided:
-        longest = max(len(part or b"") for part in key) if key else 0
-        return self._decide(key) if longest > _LONG else self._remembered(key)
+        return self._decide(key) if sum(map(len, key)) > _LONG else self._remembered(key)
 
     def _decide(self, key: Key) -> Decided:
         return decide({name: text for name, raw in zip(self._key_names, key, strict=True) if (text := _text(raw))})
@@ -125,6 +140,11 @@ class Parser:
     def _log(self, raws: tuple[Raw, ...]) -> dict[str, str]:
         found = zip(self._logs, raws, strict=True)
         return {name: text for name, raw in found if (text := _text(raw)) is not None}
+
+
+def strip(line: bytes) -> bytes:
+    """Return a line without NULs (holes that a truncation left) and without the carriage return at its end."""
+    return line.replace(b"\0", b"").rstrip(b"\r")
 
 
 def decide(facts: Mapping[str, str]) -> Decided:
@@ -164,3 +184,55 @@ def _decoded(raw: bytes) -> str:
 def _count(raw: Raw) -> int | None:
     """A size of more than 19 digits is none that a server can send."""
     return int(raw) if raw is not None and raw.isdigit() and len(raw) < 20 else None
+
+
+def _text_reader(format: LogFormat, chain: str, logs: Sequence[str]) -> Reader:  # noqa: A002
+    return textline.Reader(format.pieces, format.escape, chain, logs)
+
+
+def _json_reader(format: LogFormat, chain: str, logs: Sequence[str]) -> Reader:  # noqa: A002
+    return jsonlog.Reader(format.keys, chain, logs, format.is_access)
+
+
+def _pattern_reader(format: LogFormat, chain: str, logs: Sequence[str]) -> Reader:  # noqa: A002
+    return pattern.Reader(format.pattern, chain, logs)
+
+
+_READERS: Mapping[str, Callable[[LogFormat, str, Sequence[str]], Reader]] = {
+    "nginx": _text_reader,
+    "apache": _text_reader,
+    "json": _json_reader,
+    "regex": _pattern_reader,
+}
+_Outliner = Callable[[bytes], Outline | None]
+
+
+def _outline_bare(outline: _Outliner, unwrap: wrappers.Unwrap) -> _Outliner:
+    return outline
+
+
+def _outline_wrapped(outline: _Outliner, unwrap: wrappers.Unwrap) -> _Outliner:
+    def outline_inside(line: bytes) -> Outline | None:
+        inner = unwrap(line)
+        return None if isinstance(inner, Unparsed) or b"\0" in line else outline(inner)
+
+    return outline_inside
+
+
+def _outline_perhaps_wrapped(outline: _Outliner, unwrap: wrappers.Unwrap) -> _Outliner:
+    first_bytes = frozenset(wrappers.FIRST_BYTES)
+    inside = _outline_wrapped(outline, unwrap)
+
+    def outline_either(line: bytes) -> Outline | None:
+        return inside(line) if line[:1] in first_bytes else outline(line)
+
+    return outline_either
+
+
+_OUTLINES: Mapping[str, Callable[[_Outliner, wrappers.Unwrap], _Outliner]] = {
+    "auto": _outline_perhaps_wrapped,
+    "none": _outline_bare,
+    "docker": _outline_wrapped,
+    "cri": _outline_wrapped,
+    "syslog": _outline_wrapped,
+}

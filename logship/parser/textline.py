@@ -7,7 +7,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 
-from logship.parser import columns, escapes, layout, times
+from logship.parser import columns, escapes, fastline, layout, times
 from logship.parser.columns import Columns, Outline, Raw
 from logship.parser.fields import Field, Piece
 from logship.records import Unparsed
@@ -19,9 +19,11 @@ class Reader:
     def __init__(self, pieces: Sequence[Piece], escape: str, chain: str, logs: Sequence[str]) -> None:
         fields = [piece for piece in pieces if isinstance(piece, Field)]
         self.columns = columns.choose(fields, chain, logs)
+        self.key_names = self.columns.key_names
         self._undo: Callable[[bytes], bytes] = escapes.UNDO[escape]
         self._match = re.compile(layout.expression(pieces, escape), re.DOTALL).fullmatch
         self._prefixes = layout.prefixes(pieces, escape)
+        self.outline = fastline.outliner(pieces, escape, self.columns)
         time = self.columns.time
         self._time = times.READERS["any" if time is None else fields[time].reader]
 
@@ -49,8 +51,8 @@ class Reader:
 
 def take(chosen: Columns, raws: Sequence[Raw], time: times.Time) -> Outline | str:
     """Return the outline that columns make, or the reason why they make no request: ``time``, ``status``."""
-    key = tuple([raws[at] for at in chosen.key])
-    if "status" in chosen.key_names and not is_status(key[chosen.key_names.index("status")]):
+    key = tuple([raws[at] or b"" for at in chosen.key])
+    if "status" in chosen.key_names and key[chosen.key_names.index("status")] not in fastline.STATUSES:
         return "status"
     seconds = None
     if chosen.time is not None:
@@ -73,11 +75,6 @@ def take(chosen: Columns, raws: Sequence[Raw], time: times.Time) -> Outline | st
         tuple([column(at) for at in chosen.logs]),
     )
     return key, column(chosen.agent) or b"", rest
-
-
-def is_status(raw: Raw) -> bool:
-    """Tell whether a status is one: three digits, 100 at least."""
-    return raw is not None and len(raw) == 3 and raw.isdigit() and raw[:1] != b"0"
 
 
 def _fits(prefix: bytes, line: bytes) -> re.Match[bytes] | None:
