@@ -11,9 +11,11 @@ import click
 import uvloop
 
 from logship.errors import LogshipError
-from logship.receiver import server
+from logship.receiver import server, spam
 
 _ADDRESS = re.compile(r"(?:(?P<host>\[[^\]]+\]|[^:\[\]]*):)?(?P<port>\d{1,5})\Z", re.ASCII)
+_OPEN = """warning: {host} can be reached from other machines. Like Plausible, the receiver believes the headers of
+whoever calls it, and shows what it stored to anyone: put a firewall or a proxy in front of it."""
 
 
 @click.command("receive")
@@ -21,7 +23,15 @@ _ADDRESS = re.compile(r"(?:(?P<host>\[[^\]]+\]|[^:\[\]]*):)?(?P<port>\d{1,5})\Z"
 @click.option("--site", "sites", multiple=True, metavar="S", help="A known site; repeat it. Default: every domain is.")
 @click.option("--store", metavar="FILE", type=click.Path(path_type=Path), help="SQLite file. Default: memory.")
 @click.option("--keep-addresses", is_flag=True, help="Store visitors' addresses and User-Agents too.")
-def command(listen: str, sites: tuple[str, ...], store: Path | None, keep_addresses: bool) -> None:
+@click.option(
+    "--spam-referrers",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Hosts of spam referrers, one a line, instead of the built-in list.",
+)
+def command(
+    listen: str, sites: tuple[str, ...], store: Path | None, keep_addresses: bool, spam_referrers: Path | None
+) -> None:
     """Run a local /api/event that answers as Plausible does.
 
     It stores events in SQLite and shows them live on a web page.
@@ -34,19 +44,33 @@ def command(listen: str, sites: tuple[str, ...], store: Path | None, keep_addres
     """  # noqa: D301 - click reads \b
     host, port = _address(listen)
     try:
-        uvloop.run(_receive(host, port, sites, store, keep_addresses))
+        spam_hosts = spam.load(spam_referrers)
+        uvloop.run(_receive(host, port, sites, store, keep_addresses, spam_hosts))
     except LogshipError as error:
         raise click.ClickException(str(error)) from error
 
 
-async def _receive(host: str, port: int, sites: tuple[str, ...], store: Path | None, keep_addresses: bool) -> None:
+async def _receive(
+    host: str, port: int, sites: tuple[str, ...], store: Path | None, keep_addresses: bool, spam_hosts: frozenset[str]
+) -> None:
     stopped = asyncio.Event()
-    loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stopped.set)
-    async with server.serve(host, port, sites=sites, store_path=store, keep_addresses=keep_addresses) as running:
-        click.echo(f"Listening on {running.url}")
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    serving = server.serve(
+        host, port, sites=sites, store_path=store, keep_addresses=keep_addresses, spam_hosts=spam_hosts
+    )
+    async with serving as running:
+        _greet(running.url, host, sites, store)
         await stopped.wait()
+
+
+def _greet(url: str, host: str, sites: tuple[str, ...], store: Path | None) -> None:
+    click.echo(f"Live page:  {url}/")
+    click.echo(f"Events to:  {url}/api/event")
+    click.echo(f"Sites:      {', '.join(sites) or 'every domain is known (name yours with --site)'}")
+    click.echo(f"Store:      {store or 'memory, gone when this stops (keep it with --store FILE)'}")
+    if not server.is_local(host):
+        click.secho(_OPEN.format(host=host), fg="yellow", err=True)
 
 
 def _address(text: str) -> tuple[str, int]:
@@ -54,7 +78,3 @@ def _address(text: str) -> tuple[str, int]:
     if found is None or int(found["port"]) > 65535:
         raise click.ClickException(f"--listen: got {text!r}, want HOST:PORT, for example 127.0.0.1:8000")
     return (found["host"] or "127.0.0.1").strip("[]"), int(found["port"])
-
-
-if __name__ == "__main__":
-    command()

@@ -10,18 +10,18 @@ import asyncio
 import ipaddress
 import sqlite3
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
-import structlog
 from aiohttp import web
 
 from logship import __version__, records
-from logship.receiver import address, faults, figures, payload, spam
+from logship.receiver import address, faults, figures, page, payload, spam
 from logship.receiver import store as storage
 from logship.receiver.gate import Gate
 from logship.receiver.intake import Intake, Sender
@@ -29,8 +29,6 @@ from logship.receiver.request_id import request_id
 from logship.receiver.turns import Turns
 from logship.receiver.values import Site
 from logship.receiver.visitors import Salts
-
-log = structlog.get_logger(__name__)
 
 _ANSWER_HEADERS = {"access-control-allow-origin": "*", "access-control-allow-credentials": "true"}
 _PREFLIGHT_HEADERS = _ANSWER_HEADERS | {
@@ -40,7 +38,13 @@ _PREFLIGHT_HEADERS = _ANSWER_HEADERS | {
     "X-Mx-ReqToken,Keep-Alive,X-Requested-With,If-Modified-Since,X-CSRF-Token",
 }
 _MOST_EVENTS = 100_000
+_MOST_COUNTED = 64
 _TAGS = ("source", "medium", "campaign", "content", "term")
+
+
+class _Counted(NamedTuple):
+    stats: dict[str, Any]
+    stale_at: float
 
 
 class Receiver:
@@ -63,6 +67,9 @@ class Receiver:
         self._clock = clock
         self._spam_hosts = spam_hosts
         self._turns = Turns(patience)
+        self._answers: Counter[int] = Counter()
+        self._counting = asyncio.Lock()
+        self._counted: dict[tuple[str, str], _Counted] = {}
         self._store: storage.Store
         self._intake: Intake
 
@@ -81,9 +88,11 @@ class Receiver:
             )
             yield
 
-    async def stats(self) -> dict[str, Any]:
-        """Return the figures of `/api/stats`."""
-        return await self._store.read(lambda connection: figures.of(connection, int(self._clock())))
+    async def stats(self, period: str = "24h", site: str = "") -> dict[str, Any]:
+        """Return the figures of `/api/stats`, counted now."""
+        now = int(self._clock())
+        counted = await self._store.read(lambda connection: figures.of(connection, now, period=period, site=site))
+        return counted | {"answers": {str(status): count for status, count in sorted(self._answers.items())}}
 
     async def post_event(self, request: web.Request) -> web.StreamResponse:
         """Answer `POST /api/event`."""
@@ -100,6 +109,7 @@ class Receiver:
             answer = _page(unreadable.status, str(unreadable))
         except sqlite3.Error:
             answer = _page(500, "Internal Server Error")
+        self._answers[answer.status] += 1
         return _cut(request) if fault is not None and fault.mode == "lost" else answer
 
     async def _take(self, request: web.Request) -> web.Response:
@@ -122,15 +132,39 @@ class Receiver:
     async def get_events(self, request: web.Request) -> web.Response:
         """Answer `GET /api/events?after=ID&limit=N`."""
         after, limit = _number(request, "after", 0), _number(request, "limit", 1000)
-        rows = await self._store.read(
-            lambda connection: storage.events_after(connection, after, min(limit, _MOST_EVENTS))
-        )
-        shape = _event_with_addresses if self._keep_addresses else _event
-        return _json([shape(row) for row in rows])
+        return _json(await self._events(after, min(limit, _MOST_EVENTS)))
 
     async def get_stats(self, request: web.Request) -> web.Response:
-        """Answer `GET /api/stats`."""
-        return _json(await self.stats())
+        """Answer `GET /api/stats?period=P&site=S`."""
+        period, site = request.query.get("period", "24h"), request.query.get("site", "")
+        if period not in figures.PERIODS:
+            return _json({"error": f"period: want one of {', '.join(figures.PERIODS)}"}, 400)
+        return _json(await self._recent_stats(period, site))
+
+    async def get_page(self, _request: web.Request) -> web.Response:
+        """Answer `GET /`: the live page."""
+        stats = await self._recent_stats("24h", "")
+        latest = await self._events(max(0, stats["last_id"] - 50), 50)
+        return web.Response(text=page.render(stats, latest[::-1]), content_type="text/html", headers=page.headers())
+
+    async def _events(self, after: int, limit: int) -> list[dict[str, Any]]:
+        rows = await self._store.read(lambda connection: storage.events_after(connection, after, limit))
+        shape = _event_with_addresses if self._keep_addresses else _event
+        return [shape(row) for row in rows]
+
+    async def _recent_stats(self, period: str, site: str) -> dict[str, Any]:
+        # Counting a large store takes seconds: at most a tenth of the time goes there, however many pages are open.
+        async with self._counting:
+            found = self._counted.get((period, site))
+            if found and (time.monotonic() < found.stale_at):
+                return found.stats
+            started = time.monotonic()
+            stats = await self.stats(period, site)
+            ended = time.monotonic()
+            if len(self._counted) >= _MOST_COUNTED:
+                self._counted.clear()
+            self._counted[period, site] = _Counted(stats, ended + 10 * (ended - started))
+            return stats
 
     async def order_fault(self, request: web.Request) -> web.Response:
         """Answer `POST /faults`, from this machine only and never from a web page of another origin."""
@@ -198,6 +232,7 @@ def make_app(
     app.on_shutdown.append(_end_faults)
     app.add_routes(
         [
+            web.get("/", receiver.get_page),
             web.post("/api/event", receiver.post_event),
             web.options("/api/{path:.*}", _preflight),
             web.get("/api/health", _health),
@@ -225,6 +260,7 @@ async def _answer(
         answer = _page(404, "Not Found")
     except web.HTTPException as error:
         answer = _page(error.status, error.reason)
+    answer.headers["Server"] = "logship"
     answer.headers["x-request-id"] = request_id(request.headers.get("X-Request-Id"))
     return answer
 

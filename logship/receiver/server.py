@@ -10,14 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import structlog
 from aiohttp import web
 
 from logship.errors import LogshipError
 from logship.receiver.app import RECEIVER, make_app
 from logship.receiver.values import Site
-
-log = structlog.get_logger(__name__)
 
 
 class ListenError(LogshipError):
@@ -31,9 +28,9 @@ class Running:
     url: str
     app: web.Application
 
-    async def stats(self) -> dict[str, Any]:
-        """Return the figures of `/api/stats`."""
-        return await self.app[RECEIVER].stats()
+    async def stats(self, period: str = "all", site: str = "") -> dict[str, Any]:
+        """Return the figures of `/api/stats`, counted now; by default of everything that is stored."""
+        return await self.app[RECEIVER].stats(period, site)
 
 
 @asynccontextmanager
@@ -65,22 +62,20 @@ async def serve(
         await runner.cleanup()
 
 
+def is_local(host: str) -> bool:
+    """Say whether only this machine can reach a listening address."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 async def _listen(runner: web.AppRunner, host: str, port: int) -> str:
     try:
         await web.TCPSite(runner, host, port, backlog=1024).start()
     except (OSError, OverflowError) as error:
         raise ListenError(f"{_shown(host, port)}: cannot listen: {error}") from error
-    _warn_of_strangers(host)
     return f"http://{_shown(host, runner.addresses[0][1])}"
-
-
-def _warn_of_strangers(host: str) -> None:
-    try:
-        is_local = host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        is_local = False
-    if not is_local:
-        log.warning("receiver.open_to_others", host=host, why="anyone who reaches it can post and read events")
 
 
 def _shown(host: str, port: int) -> str:

@@ -97,6 +97,11 @@ class Store:
         for connection in {self._writing, self._reading}:
             connection.close()
 
+    @property
+    def last_id(self) -> int:
+        """The id of the latest arrival, written or about to be."""
+        return self._last_arrival
+
     def next_visit(self) -> int:
         """Return the id of the next visit: ascending, never used twice."""
         self._last_visit += 1
