@@ -123,7 +123,6 @@ class Checkpoint:
             self._lock.renew()
             if self._is_saved(generation):
                 return
-            self._written = None
             self._write(_encode(generation))
             self._generation, self._newest_is_whole = generation, True
             self._written = _identity(self._directory / NEWEST)
@@ -365,8 +364,6 @@ class _Lock:
         self._descriptor = descriptor
 
     def release(self) -> None:
-        with suppress(OSError):
-            os.ftruncate(self._descriptor, 0)
         os.close(self._descriptor)
 
 
