@@ -25,6 +25,7 @@ FLOORS = {
     "logship.source": 2,
     "logship.source.file": 3,
     "logship.source.watch": 3,
+    "logship.source.quest": 3,
     "logship.source.tailer": 4,
     "logship.parser": 2,
     "logship.parser.record": 3,

@@ -1,0 +1,179 @@
+"""The content of a file by offset, whether it lies there plain or as gzip, bzip2 or xz. Opens regular files only."""
+
+from __future__ import annotations
+
+import bz2
+import errno
+import gzip
+import lzma
+import os
+import stat
+import zlib
+from contextlib import suppress
+from typing import IO, Protocol
+
+from logship.errors import LogshipError
+
+_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+
+_KINDS = (
+    (stat.S_ISDIR, "a directory: name the log files in it, with a glob"),
+    (stat.S_ISFIFO, "a FIFO, which cannot be read twice: let the web server write a regular file"),
+    (stat.S_ISSOCK, "a socket: let the web server write a regular file"),
+    (stat.S_ISCHR, "a device (nginx's official image links its log to /dev/stdout): log to a file on a shared volume"),
+    (stat.S_ISBLK, "a block device: let the web server write a regular file"),
+)
+
+_MAGIC = ((b"\x1f\x8b", "gzip"), (b"BZh", "bzip2"), (b"\xfd7zXZ\0", "xz"), (b"\x28\xb5\x2f\xfd", "zstd"))
+
+
+class UnusableFileError(LogshipError):
+    """A file that cannot be followed whatever its permissions: no regular one, or compressed."""
+
+
+class Content(Protocol):
+    """What a generation is read from. ``packed``: it is decompressed on the way, and will not grow."""
+
+    packed: bool
+
+    def pread(self, size: int, at: int) -> bytes:
+        """Return up to ``size`` bytes from ``at``; fewer at the end. OSError as of `os.pread`."""
+
+    def stat(self) -> os.stat_result:
+        """Return the file's state now, wherever it was renamed to."""
+
+    def fileno(self) -> int:
+        """Return the descriptor."""
+
+    def close(self) -> None:
+        """Close it."""
+
+
+class Plain:
+    """A regular file, read where it lies."""
+
+    packed = False
+    __slots__ = ("_fd",)
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    def pread(self, size: int, at: int) -> bytes:
+        """Return up to ``size`` bytes from ``at``."""
+        return os.pread(self._fd, size, at)
+
+    def stat(self) -> os.stat_result:
+        """Return the file's state now."""
+        return os.fstat(self._fd)
+
+    def fileno(self) -> int:
+        """Return the descriptor."""
+        return self._fd
+
+    def close(self) -> None:
+        """Close it."""
+        os.close(self._fd)
+
+
+class Unpacked:
+    """A compressed file, decompressed forwards. The last bytes stay at hand; going back further starts over."""
+
+    packed = True
+    _STEP = 128 * 1024
+    _KEEP = 8 * 1024
+
+    def __init__(self, fd: int, kind: str) -> None:
+        self._file: IO[bytes] = os.fdopen(fd, "rb")
+        self._stream = _unpack(self._file, kind)
+        self._window = b""
+        self._start = 0
+
+    def pread(self, size: int, at: int) -> bytes:
+        """Return up to ``size`` decompressed bytes from ``at``. Damage, or an end that is not there yet: OSError."""
+        try:
+            if at < self._start:
+                self._stream.seek(0)
+                self._window, self._start = b"", 0
+            while self._start + len(self._window) < at + size:
+                if not (more := self._stream.read(self._STEP)):
+                    break
+                keep = max(0, min(len(self._window), len(self._window) + self._start - at + self._KEEP))
+                self._start += len(self._window) - keep
+                self._window = self._window[len(self._window) - keep :] + more
+        except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
+            raise OSError(errno.EILSEQ, f"compressed file is damaged or not complete: {error}") from error
+        return self._window[at - self._start : at - self._start + size]
+
+    def stat(self) -> os.stat_result:
+        """Return the state of the compressed file."""
+        return os.fstat(self._file.fileno())
+
+    def fileno(self) -> int:
+        """Return the descriptor."""
+        return self._file.fileno()
+
+    def close(self) -> None:
+        """Close it."""
+        with suppress(OSError):
+            self._stream.close()
+        self._file.close()
+
+
+def refuse(path: str, found: os.stat_result) -> None:
+    """Raise UnusableFileError for what is no regular file, and say what to do about it."""
+    if not stat.S_ISREG(found.st_mode):
+        kind = next((text for test, text in _KINDS if test(found.st_mode)), "no regular file")
+        raise UnusableFileError(f"{path} is {kind}")
+
+
+def open_plain(path: str) -> Plain:
+    """Open a file to follow it. OSError, or UnusableFileError; never blocks, and never opens what is no file."""
+    fd = _open(path)
+    if kind := _kind(fd):
+        os.close(fd)
+        raise UnusableFileError(
+            f"{path} is compressed ({kind}): exclude it, rotated files are found without being named"
+        )
+    return Plain(fd)
+
+
+def open_any(path: str) -> Content:
+    """Open a file for its plain content. zstd, which Python cannot read: UnusableFileError."""
+    fd = _open(path)
+    kind = _kind(fd)
+    if kind == "zstd":
+        os.close(fd)
+        raise UnusableFileError(f"{path} is compressed with zstd, which logship cannot read")
+    return Unpacked(fd, kind) if kind else Plain(fd)
+
+
+def open_raw(path: str) -> Plain:
+    """Open a file as it lies there, compressed or not."""
+    return Plain(_open(path))
+
+
+def _open(path: str) -> int:
+    """Look before opening: to open a FIFO is felt by its writer. And after: it may have been swapped in between."""
+    refuse(path, os.stat(path))
+    fd = os.open(path, _FLAGS)
+    try:
+        refuse(path, os.fstat(fd))
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def _kind(fd: int) -> str:
+    try:
+        head = os.pread(fd, 6, 0)
+    except BaseException:
+        os.close(fd)
+        raise
+    return next((kind for magic, kind in _MAGIC if head.startswith(magic)), "")
+
+
+def _unpack(file: IO[bytes], kind: str) -> IO[bytes]:
+    if kind == "gzip":
+        return gzip.GzipFile(fileobj=file)  # type: ignore[return-value]
+    return bz2.BZ2File(file) if kind == "bzip2" else lzma.LZMAFile(file)

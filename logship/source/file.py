@@ -1,0 +1,265 @@
+"""One generation of one log: read what it holds, and notice when it is not the file that was left.
+
+A generation is a stream of bytes that only grows. It may be renamed, deleted while open, or live on as a copy: then
+its content is swapped (`adopt`), its key and offset stay. When what was read does not stand there any more, that is a
+`TruncatedError`, and the bytes that are there now are another generation, with another key.
+"""
+
+from __future__ import annotations
+
+import os
+
+from logship.progress.fingerprint import BEFORE, HEAD, Anchor, Fingerprint
+from logship.records import Chunk
+from logship.source.content import Content
+from logship.source.lines import BLOCK, LIMIT, Cut, Lines, Piece
+
+_TURN = 8
+"""Blocks read at most in one turn: what a line at the limit takes."""
+
+Proof = tuple[int, Fingerprint, Anchor]
+"""An offset, and what stands at the head and before the offset if this is the file."""
+
+
+class TruncatedError(Exception):
+    """What was read of this generation does not stand there any more."""
+
+
+class LogFile:
+    """One generation being read.
+
+    Attributes:
+        key: FileKey, never used twice in a process.
+        path: where it was seen last.
+        content: None while closed for want of descriptors, or because it could not be read.
+        size: of the file when looked at last (of a compressed one: what was read).
+        ready: whether there may be something to read.
+        gone: why nothing new is expected ("rotated", "deleted", ...); "" for a live file.
+        ending: what is left without a line end is to be passed on, and then the file has ``ended``.
+        quiet_since: since when nothing was left to read, on the caller's clock; None while there is.
+    """
+
+    def __init__(
+        self, key: int, source: str, path: str, content: Content, offset: int = 0, cut: Cut | None = None
+    ) -> None:
+        self.key = key
+        self.source = source
+        self.path = path
+        self.content: Content | None = content
+        self.gone = ""
+        self.ending = self.ended = False
+        self.quiet_since: float | None = None
+        self.links = 1
+        self.ready = False
+        self._lines = Lines(offset, cut)
+        self._head = content.pread(HEAD, 0)
+        self._before = _before(content, offset)
+        self._saved = offset, Anchor.of(self._before)
+        self._marks: list[tuple[int, bytes]] = []  # of a compressed file: offsets behind us, for anchors
+        self._state = 0, 0, 0
+        self._enter(content)
+
+    @property
+    def id(self) -> tuple[int, int]:
+        """Device and inode."""
+        return self.device, self.inode
+
+    @property
+    def offset(self) -> int:
+        """The start of the next line to read."""
+        return self._lines.offset
+
+    @property
+    def behind(self) -> int:
+        """Bytes seen and not read; a line that has not ended yet counts."""
+        return max(self.size - self.offset, 0)
+
+    def fingerprint(self) -> Fingerprint:
+        """Return the fingerprint of as much of the head as was seen."""
+        return Fingerprint.of(self._head)
+
+    def proof(self) -> Proof:
+        """Return what proves another content to be this generation, as far as it was read."""
+        return self.offset, self.fingerprint(), Anchor.of(self._before)
+
+    def look(self) -> bool:
+        """Notice growth, and return whether there is something to read. TruncatedError, or OSError."""
+        content = self.content
+        if content is None or content.packed:
+            return self.ready
+        seen = content.stat()
+        state = seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns
+        self.links = seen.st_nlink
+        if state != self._state:
+            if seen.st_size <= self._state[0]:
+                self._check(content, seen.st_size)
+            self._state, self.size = state, seen.st_size
+            if seen.st_size != self._lines.seen:
+                self.ready = True
+                self.ending = self.ended = False
+                self.quiet_since = None
+        return self.ready
+
+    def read(self) -> Chunk | None:
+        """Return the next whole lines; None when none are there yet, or a long line takes another turn.
+
+        Raises:
+            TruncatedError: the bytes before the offset have changed; nothing was passed on.
+            OSError: it cannot be read at present; nothing was passed on.
+        """
+        content = self.content
+        if content is None:
+            return None
+        for _ in range(_TURN):
+            size, at = self._lines.want()
+            block = content.pread(size, at)
+            # After reading: whatever happens later, these bytes stood behind the ones we know.
+            self._check(content, at + len(block))
+            piece = self._lines.feed(block)
+            if piece:
+                self._settle_end(at + len(block), short=len(block) < size)
+                return self._chunk(piece, content)
+            if len(block) < size:
+                self._settle_end(at + len(block), short=True)
+                return self._last(content) if self.ending else None
+        return None
+
+    def assign(self, source: str, cut: Cut | None) -> None:
+        """Belong to another source, or to the same one with another idea of logical lines, from the next read on."""
+        self.source = source
+        self._lines.cut = cut
+
+    def prove(self, content: Content) -> bool:
+        """Tell whether this content is this generation: the same head, and the same bytes before the offset."""
+        return proves(content, self.proof())
+
+    def begins_here(self) -> int:
+        """Return where the next generation begins: at 0, or at the end where only the end was cut off."""
+        if self.content is None or self.content.packed:
+            return 0
+        size = self.content.stat().st_size
+        return size if is_cut(self.content, size, self.offset, self.fingerprint(), self._head) else 0
+
+    def adopt(self, content: Content) -> None:
+        """Go on in another content that was proved to be the same bytes."""
+        self.close()
+        self._enter(content)
+
+    def position_at(self, watermark: int) -> Proof:
+        """Return where to resume, with its proof, for what is settled up to ``watermark``.
+
+        It is the watermark itself wherever its anchor can be had. In a compressed file, or one that is closed at the
+        moment, it may be an earlier one.
+        """
+        if self._saved[0] != watermark:
+            self._saved = self._anchor(watermark) or self._saved
+        return self._saved[0], self.fingerprint(), self._saved[1]
+
+    def detach(self) -> Content | None:
+        """Give the content away."""
+        content, self.content, self.ready = self.content, None, False
+        return content
+
+    def close(self) -> None:
+        """Close the content, and keep everything else."""
+        content = self.detach()
+        if content:
+            content.close()
+
+    def _enter(self, content: Content) -> None:
+        seen = content.stat()
+        self.content = content
+        self.device, self.inode, self.links = seen.st_dev, seen.st_ino, seen.st_nlink
+        self.size = self.offset if content.packed else seen.st_size
+        self._state = self.size, seen.st_mtime_ns, seen.st_ctime_ns
+        self.ready = content.packed or self.size > self.offset
+        self.ending = content.packed
+        self.quiet_since = None
+
+    def _check(self, content: Content, size: int) -> None:
+        before = self._before
+        if size < self.offset or (before and content.pread(len(before), self.offset - len(before)) != before):
+            raise TruncatedError(self.path)
+
+    def _settle_end(self, end: int, *, short: bool) -> None:
+        self.size = max(self.size, end)
+        if short and self._lines.seen == end:
+            self.ready = self.ending and not self.ended
+
+    def _chunk(self, piece: Piece, content: Content, *, final: bool = False) -> Chunk:
+        if len(piece.data) >= BEFORE:
+            self._before = piece.data[-BEFORE:]
+        elif piece.data:
+            self._before = (self._before + piece.data)[-BEFORE:]
+        else:
+            self._before = _before(content, piece.end)
+        if len(self._head) < HEAD:
+            self._head = _longer(self._head, content.pread(HEAD, 0))
+        if content.packed:
+            self._marks.append((piece.end, self._before))
+        return Chunk(self.key, self.source, self.path, piece.data, piece.start, piece.end, final, piece.oversized)
+
+    def _last(self, content: Content) -> Chunk | None:
+        """Pass on what is left without a line end."""
+        self.ended, self.ready = True, False
+        rest = self._lines.rest(content.pread(LIMIT + BLOCK, self.offset))
+        return self._chunk(rest, content, final=True) if rest else None
+
+    def _anchor(self, watermark: int) -> tuple[int, Anchor] | None:
+        if watermark == self.offset:
+            self._marks.clear()
+            return watermark, Anchor.of(self._before)
+        if self.content is None:
+            return None
+        if self.content.packed:
+            settled = [mark for mark in self._marks if mark[0] <= watermark]
+            del self._marks[: max(len(settled) - 1, 0)]
+            return (settled[-1][0], Anchor.of(settled[-1][1])) if settled else None
+        try:
+            before = _before(self.content, watermark)
+            self._check(self.content, self.size)
+        except (OSError, TruncatedError):
+            return None
+        return watermark, Anchor.of(before)
+
+
+def proves(content: Content, proof: Proof) -> bool:
+    """Tell whether a content has what a proof says. It proves nothing where there is nothing: False for no bytes."""
+    offset, fingerprint, anchor = proof
+    if not fingerprint.length or offset < anchor.length or not fingerprint.matches(content.pread(HEAD, 0)):
+        return False
+    before = content.pread(anchor.length, offset - anchor.length)
+    return len(before) == anchor.length and anchor.matches(before)
+
+
+def is_cut(content: Content, size: int, offset: int, fingerprint: Fingerprint, known: bytes = b"") -> bool:
+    """Tell whether a content is what was read up to ``offset``, cut off before it. ``known``: more of the head."""
+    if not 0 < size < offset or not fingerprint.length:
+        return False
+    head = content.pread(HEAD, 0)
+    return known.startswith(head) if known else fingerprint.matches(head)
+
+
+def start_of_last_line(content: Content, size: int) -> int:
+    """Return where the line begins that is being written at the end: it will be whole one day, and is new then."""
+    tail = content.pread(min(size, LIMIT), max(0, size - LIMIT))
+    found = tail.rfind(b"\n") + 1
+    return size - len(tail) + found if found or len(tail) == size else size
+
+
+def link_of(content: Content) -> str | None:
+    """Return the path that an open file has now; None if it has none, or /proc is not there."""
+    try:
+        path = os.readlink(f"/proc/self/fd/{content.fileno()}")
+    except OSError:
+        return None
+    return None if path.endswith(" (deleted)") or not path.startswith("/") else path
+
+
+def _before(content: Content, offset: int) -> bytes:
+    length = min(BEFORE, offset)
+    return content.pread(length, offset - length) if length else b""
+
+
+def _longer(head: bytes, now: bytes) -> bytes:
+    return now if len(now) > len(head) and now.startswith(head) else head

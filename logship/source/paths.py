@@ -1,0 +1,180 @@
+"""Which files the configuration means, and what their rotated siblings are called. Looks; opens and decides nothing."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+import stat
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from functools import lru_cache
+
+from logship.errors import LogshipError
+from logship.source import content
+from logship.source.lines import Cut
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """One source, as far as following its files goes. ``start_at``: "end" or "beginning"."""
+
+    name: str
+    path: tuple[str, ...]
+    exclude: tuple[str, ...] = ()
+    start_at: str = "end"
+    cut: Cut | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A regular file that a source means, under the name it was found by; a link's target is what counts."""
+
+    source: Followed
+    path: str
+    stat: os.stat_result
+
+    @property
+    def id(self) -> tuple[int, int]:
+        """Device and inode: a hint of who it is, no proof."""
+        return self.stat.st_dev, self.stat.st_ino
+
+
+@dataclass(slots=True)
+class Found:
+    """What one scan saw. A path with a trouble is neither there nor gone: nothing is known about it."""
+
+    matches: list[Match] = field(default_factory=list)
+    troubles: dict[str, str] = field(default_factory=dict)
+    directories: set[str] = field(default_factory=set)
+
+
+def find(sources: Sequence[Followed]) -> Found:
+    """Look for every source's files. A file met twice, by whatever name, is the first source's."""
+    found, taken = Found(), set()
+    for source in sources:
+        for path, literal in _candidates(source, found):
+            match = _look(source, path, literal, found)
+            if match and match.id not in taken:
+                taken.add(match.id)
+                found.matches.append(match)
+    return found
+
+
+def owns(source: Followed, path: str) -> bool:
+    """Tell whether a source means this path, there or not."""
+    patterns = (os.path.abspath(pattern) for pattern in source.path)
+    return any(path == each or _regex(each).fullmatch(path) for each in patterns) and not _excluded(source, path)
+
+
+def is_rotated(name: str, live: str) -> bool:
+    """Tell whether a file name is what rotation makes of ``live``: ``.1``, ``-20251010.gz``, ``.old``, and so on."""
+    return name != live and bool(_rotated(live).fullmatch(name))
+
+
+def origins(name: str) -> Iterator[str]:
+    """Yield what a file may have been called before rotation gave it this name. Check with `is_rotated`."""
+    plain = re.sub(r"\.(?:gz|bz2|xz|zst|Z)$", "", name)
+    if whole := re.fullmatch(rf"(.+?)(?:{_SUFFIX})", plain):
+        yield whole[1]
+    if inner := re.fullmatch(rf"(.+?)(?:{_INNER})(\.[^.]+)", plain):
+        yield inner[1] + inner[2]
+
+
+def _candidates(source: Followed, found: Found) -> Iterator[tuple[str, bool]]:
+    """Yield each path once, and whether the configuration names it literally."""
+    met = set()
+    for pattern in map(os.path.abspath, source.path):
+        literal = not glob.has_magic(pattern) or os.path.lexists(pattern)
+        found.directories.add(_nearest(os.path.dirname(pattern) if literal else _root(pattern)))
+        for path in [pattern] if literal else sorted(glob.iglob(pattern, recursive=True)):
+            if path not in met and not _excluded(source, path):
+                met.add(path)
+                yield path, literal
+
+
+def _look(source: Followed, path: str, literal: bool, found: Found) -> Match | None:
+    try:
+        seen = os.stat(path)
+        if stat.S_ISDIR(seen.st_mode) and not literal:
+            return None
+        content.refuse(path, seen)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, LogshipError) as error:
+        found.troubles[path] = getattr(error, "strerror", None) or str(error)
+        return None
+    found.directories.add(os.path.dirname(path))
+    if os.path.islink(path):
+        found.directories.add(os.path.dirname(os.path.realpath(path)))
+    return Match(source, path, seen)
+
+
+def _excluded(source: Followed, path: str) -> bool:
+    name = os.path.basename(path)
+    return any(
+        bool(_regex(os.path.abspath(each)).fullmatch(path)) if "/" in each else fnmatchcase(name, each)
+        for each in source.exclude
+    )
+
+
+def _root(pattern: str) -> str:
+    """Return the directory above a pattern's first part with a glob in it."""
+    parts = pattern.split("/")
+    magic = next(i for i, part in enumerate(parts) if glob.has_magic(part))
+    return "/".join(parts[:magic]) or "/"
+
+
+def _nearest(directory: str) -> str:
+    """Return the directory, or the nearest one above it that is there: that is where it will be made."""
+    while not os.path.isdir(directory) and directory != "/":
+        directory = os.path.dirname(directory)
+    return directory
+
+
+@lru_cache(256)
+def _regex(pattern: str) -> re.Pattern[str]:
+    """Translate a glob as `glob` reads it: ``*`` and ``?`` within a segment, ``**`` across."""
+    parts = re.split(r"(\*\*/|\*\*|\*|\?|\[!?\]?[^]]*\])", pattern)
+    known = {"**/": r"(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+    return re.compile("".join(known.get(part) or _class(part) for part in parts), re.DOTALL)
+
+
+def _class(part: str) -> str:
+    if part.startswith("[") and part.endswith("]") and len(part) > 2:
+        inner = part[1:-1].replace("\\", "\\\\")
+        return f"[^{inner[1:]}]" if inner.startswith("!") else f"[{inner.replace('^', chr(92) + '^')}]"
+    return re.escape(part)
+
+
+_SUFFIX = r"[.\-_]?\d[\d.\-_:T]*|[.\-_](?:old|bak|prev|orig|save)"
+_INNER = r"\.\d{1,3}|[.\-_]\d{4}-?\d\d[\d.\-_:T]*"
+
+
+@lru_cache(4096)
+def _rotated(live: str) -> re.Pattern[str]:
+    """Build the pattern of a log's rotated names.
+
+    The number or date follows the whole name (logrotate's default, and dateext), or stands before the extension
+    (its `extension`): there only a date or `.1` is believed, since `shop-1.log` is rather another log than an old one.
+    """
+    stem, dot, extension = live.rpartition(".")
+    packed = r"(?:\.(?:gz|bz2|xz|zst|Z))?"
+    whole = re.escape(live) + rf"(?:{_SUFFIX})" + packed
+    if not stem:
+        return re.compile(whole)
+    inner = re.escape(stem) + rf"(?:{_INNER})" + re.escape(dot + extension) + packed
+    return re.compile(f"{whole}|{inner}")
+
+
+def around(path: str, also: Iterable[str] = ()) -> list[str]:
+    """Return the directories where a log's rotated siblings may lie: its own, those below, and ``also``."""
+    own = os.path.dirname(os.path.realpath(path))
+    directories = dict.fromkeys([own, os.path.dirname(path), *also])
+    try:
+        with os.scandir(own) as entries:
+            below = sorted(each.path for each in entries if each.is_dir())
+    except OSError:
+        below = []
+    return [*directories, *(each for each in below[:32] if each not in directories)]

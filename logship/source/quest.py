@@ -1,0 +1,124 @@
+"""One log's search for what is not where it was left, and for what came and went unseen. Runs in a thread.
+
+A quest is asked with everything it needs and answers in its own fields; it changes nothing of the log. A file is
+ours only by content: `unread` are siblings that are neither what was listed before, nor a copy of a generation that was
+read, nor what the search has just found.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from logship.progress.fingerprint import HEAD, Fingerprint
+from logship.source import siblings
+from logship.source.content import Content
+from logship.source.file import Proof, proves
+from logship.source.siblings import Id, Listing, Sibling
+
+_CLOCKS = 1_000_000_000  # ns: file times lag the wall clock by a tick, and remote ones by more
+
+
+@dataclass(slots=True)
+class Wanted:
+    """What is looked for: a proof, the inode it had, and when it was last seen in its place (epoch seconds)."""
+
+    proof: Proof
+    id: Id
+    seen: float
+    found: tuple[Content, Sibling] | None = None
+    failed: str = ""
+
+
+@dataclass(slots=True)
+class Quest:
+    """The question and, after `go`, the answer.
+
+    Attributes:
+        path: the log's.
+        directories: where siblings may lie.
+        wanted: generations that are missing; each is ``found``, or ``failed`` when nothing could be proved, or neither.
+        taken: files that are open already.
+        known: siblings of the last listing, by id; None at the first.
+        ours: fingerprints of generations that were read.
+        since: at the first listing: what was written later than that (epoch seconds) came while we were looking.
+        named: ids of siblings that the configuration follows by name, and which nobody has read.
+        listed: the siblings now, for the next quest.
+        unread: what is to be read from its beginning, oldest first.
+        unusable: what would be, if it could be decompressed.
+    """
+
+    path: str
+    directories: list[str]
+    wanted: list[Wanted]
+    taken: set[Id]
+    known: dict[Id, Fingerprint] | None
+    ours: list[Fingerprint]
+    named: set[Id]
+    since: float | None = None
+    listed: dict[Id, Fingerprint] = field(default_factory=dict)
+    unread: list[Sibling] = field(default_factory=list)
+    unusable: list[Sibling] = field(default_factory=list)
+    failed: str = ""
+
+    def go(self, listing: Listing) -> None:
+        """Search. Never raises OSError: what could not be read is told as failed."""
+        try:
+            there = listing.siblings(self.path, self.directories)
+        except OSError as error:
+            self.failed = str(error)
+            for each in self.wanted:
+                each.failed = self.failed
+            return
+        for each in self.wanted:
+            self._look_for(each, there, listing)
+        self._list(there)
+        self.unread = [each for each in there if self._is_unread(each)]
+
+    def _look_for(self, wanted: Wanted, there: list[Sibling], listing: Listing) -> None:
+        candidates = {each.id: each for each in there}
+        try:
+            candidates |= {each.id: each for each in listing.with_inode(wanted.id[1], self.directories)}
+            wanted.found = siblings.search(
+                lambda body: _is(body, wanted), candidates.values(), wanted.id[1], self.taken
+            )
+        except OSError as error:
+            wanted.failed = str(error)
+        if wanted.found:
+            self.taken.add(wanted.found[1].id)
+
+    def _list(self, there: list[Sibling]) -> None:
+        for each in there:
+            raw = siblings.head(each.path, HEAD, unpack=False)
+            self.listed[each.id] = Fingerprint.of(raw)
+
+    def _is_unread(self, each: Sibling) -> bool:
+        if each.id in self.taken or not each.size or not (each.id in self.named or self._is_new(each)):
+            return False
+        head = siblings.head(each.path, HEAD)
+        if not head:
+            self.unusable.append(each)
+        known = (*self.ours, *(self.known or {}).values())
+        return bool(head) and not any(print_.length and print_.matches(head) for print_ in known)
+
+    def _is_new(self, each: Sibling) -> bool:
+        """Tell whether it came since the last listing; at the first: since what is missing was last written to."""
+        if self.known is not None:
+            before = self.known.get(each.id)
+            return before is None or not before.matches(siblings.head(each.path, HEAD, unpack=False))
+        return each.mtime_ns >= self._reference()
+
+    def _reference(self) -> float:
+        """Return the time (ns) after which siblings were written that nobody has read."""
+        if found := [wanted.found[1].mtime_ns for wanted in self.wanted if wanted.found]:
+            return max(found)
+        seen = max((wanted.seen for wanted in self.wanted), default=self.since)
+        return math.inf if seen is None else seen * 1e9 - _CLOCKS
+
+
+def _is(body: Content, wanted: Wanted) -> bool:
+    """Tell whether this is what is wanted. Of what was empty when left, the inode is all there is to know it by."""
+    if wanted.proof[1].length:
+        return proves(body, wanted.proof)
+    seen = body.stat()
+    return wanted.proof[0] == 0 and (seen.st_dev, seen.st_ino) == wanted.id and not body.packed

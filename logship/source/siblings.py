@@ -1,0 +1,149 @@
+"""Where the bytes went: the rotated siblings of a log, and the one among them that a proof accepts.
+
+Names and inodes only say where to look first. What is found is opened and must prove itself by content, so a copy, a
+rename into another directory and a compressed file are all the same to whoever asks.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from bisect import bisect_left
+from collections.abc import Callable, Container, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+
+import structlog
+
+from logship.source import content, paths
+
+log = structlog.get_logger(__name__)
+
+Id = tuple[int, int]
+
+_NUMBER = re.compile(r"\.(\d{1,4})(?:\.|$)")
+
+
+@dataclass(frozen=True, slots=True)
+class Sibling:
+    """A regular file that rotation may have made, as it was when listed."""
+
+    path: str
+    id: Id
+    size: int
+    mtime_ns: int
+
+    @property
+    def packed(self) -> bool:
+        """Whether its name says that it is compressed."""
+        return self.path.endswith((".gz", ".bz2", ".xz", ".zst", ".Z"))
+
+    def age(self) -> tuple[int, int, str]:
+        """Sort oldest first: by the last write, then `.2` before `.1`, then by date."""
+        number = _NUMBER.search(os.path.basename(self.path))
+        return self.mtime_ns, -int(number[1]) if number else 0, self.path
+
+
+class Listing:
+    """Directories as they were when first asked for; each is read once, whatever the number of logs in it."""
+
+    def __init__(self) -> None:
+        self._entries: dict[str, list[tuple[str, int]]] = {}
+
+    def siblings(self, live: str, directories: Iterable[str]) -> list[Sibling]:
+        """Return what rotation made of the log at ``live``, oldest first. OSError: a directory cannot be read."""
+        name = os.path.basename(live)
+        found: dict[Id, Sibling] = {}
+        for directory in directories:
+            for each, _ in self._named(directory, name):
+                sibling = _stat(os.path.join(directory, each))
+                if sibling and paths.is_rotated(each, name):
+                    found.setdefault(sibling.id, sibling)
+        return sorted(found.values(), key=Sibling.age)
+
+    def with_inode(self, inode: int, directories: Iterable[str]) -> Iterator[Sibling]:
+        """Yield the files of that inode, whatever their name."""
+        for directory in directories:
+            for name, number in self._read(directory):
+                if number == inode and (sibling := _stat(os.path.join(directory, name))):
+                    yield sibling
+
+    def inodes(self, directory: str) -> dict[int, str]:
+        """Return a directory's inodes, and a name of each."""
+        return {inode: name for name, inode in self._read(directory)}
+
+    def _named(self, directory: str, name: str) -> list[tuple[str, int]]:
+        """Return the entries that begin as the log does, without looking at all the others."""
+        entries, stem = self._read(directory), name.rpartition(".")[0] or name
+        start = bisect_left(entries, (stem, 0))
+        end = bisect_left(entries, (stem + "\U0010ffff", 0), start)
+        return entries[start:end]
+
+    def _read(self, directory: str) -> list[tuple[str, int]]:
+        if directory not in self._entries:
+            try:
+                with os.scandir(directory) as entries:
+                    self._entries[directory] = sorted((each.name, each.inode()) for each in entries)
+            except (FileNotFoundError, NotADirectoryError):
+                self._entries[directory] = []
+        return self._entries[directory]
+
+
+def search(
+    proof: Callable[[content.Content], bool],
+    candidates: Iterable[Sibling],
+    inode: int,
+    taken: Container[Id],
+) -> tuple[content.Content, Sibling] | None:
+    """Return the first candidate that proves itself, opened: the inode we knew first, plain ones before compressed.
+
+    Raises:
+        OSError: none did, but one could not be read, or was renamed meanwhile: so nothing is known.
+    """
+    failed: OSError | None = None
+    for each in sorted(candidates, key=lambda each: (each.id[1] != inode, each.packed, -each.mtime_ns)):
+        if each.id in taken:
+            continue
+        try:
+            if body := _proven(proof, each.path):
+                return body, each
+        except content.UnusableFileError as error:
+            log.warning("sibling.skipped", path=each.path, reason=str(error))
+        except OSError as error:
+            failed = error
+    if failed:
+        raise failed
+    return None
+
+
+def head(path: str, size: int, *, unpack: bool = True) -> bytes:
+    """Return the first bytes of a sibling, of its plain content or as they lie there; none when they cannot be had."""
+    with suppress(OSError, content.UnusableFileError):
+        body = content.open_any(path) if unpack else content.open_raw(path)
+        try:
+            return body.pread(size, 0)
+        finally:
+            body.close()
+    return b""
+
+
+def _proven(proof: Callable[[content.Content], bool], path: str) -> content.Content | None:
+    body = content.open_any(path)
+    try:
+        proven = proof(body)
+    except BaseException:
+        body.close()
+        raise
+    if not proven:
+        body.close()
+        return None
+    return body
+
+
+def _stat(path: str) -> Sibling | None:
+    try:
+        found = os.stat(path)
+        content.refuse(path, found)
+    except (FileNotFoundError, content.UnusableFileError):
+        return None
+    return Sibling(path, (found.st_dev, found.st_ino), found.st_size, found.st_mtime_ns)

@@ -1,0 +1,461 @@
+"""Rotation in all its forms, while running and while stopped: nothing lost, nothing doubled."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import lzma
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+def add(path: Path, *lines: str) -> None:
+    with path.open("a") as file:
+        file.writelines(f"{line}\n" for line in lines)
+
+
+def numbered(*numbers: int) -> list[str]:
+    return [f"line {number} {'x' * 50}" for number in numbers]
+
+
+def n(start: int, end: int) -> list[str]:
+    return numbered(*range(start, end))
+
+
+def cycle(log: Path, depth: int = 9) -> None:
+    """Move a log to .1, .1 to .2 and so on, and make a new one."""
+    for at in range(depth, 0, -1):
+        old = log.with_name(f"{log.name}.{at}")
+        if old.exists():
+            old.rename(log.with_name(f"{log.name}.{at + 1}"))
+    log.rename(log.with_name(f"{log.name}.1"))
+    log.touch()
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    path = tmp_path / "access.log"
+    path.touch()
+    return path
+
+
+async def test_rename_and_create(follow: Any, log: Path) -> None:
+    """Lines before and after a rotation arrive once, in order."""
+    tail = follow(log)
+    add(log, *n(0, 100))
+    assert await tail.read() == n(0, 100)
+    cycle(log)
+    add(log, *n(100, 200))
+    assert await tail.read() == n(100, 200)
+    assert tail.event("rotated") == 1
+
+
+async def test_unread_rest_of_the_old_file_comes_before_the_new_one(follow: Any, log: Path) -> None:
+    """What was written between the last look and the rotation is not lost, and comes first."""
+    tail = follow(log)
+    add(log, *n(0, 10))
+    await tail.read()
+    add(log, *n(10, 20))
+    cycle(log)
+    add(log, *n(20, 30))
+    assert await tail.read() == n(10, 30)
+
+
+async def test_writer_that_keeps_the_old_file(follow: Any, log: Path) -> None:
+    """A server that has not reopened yet writes on into the renamed file, for up to a minute."""
+    tail = follow(log)
+    add(log, *n(0, 10))
+    await tail.read()
+    with log.open("a") as writer:
+        cycle(log)
+        await tail.read()
+        for second in range(30):
+            tail.now += 1
+            writer.write("\n".join(n(10 + second, 11 + second)) + "\n")
+            writer.flush()
+            assert await tail.read() == n(10 + second, 11 + second)
+    add(log, *n(40, 50))
+    assert await tail.read() == n(40, 50)
+    await tail.after(61)
+    assert tail.states() == {"access.log": "following"}
+
+
+async def test_nobody_makes_a_new_file_for_a_while(follow: Any, log: Path) -> None:
+    """Without a successor the renamed file is still the log, however long the server keeps it."""
+    tail = follow(log)
+    add(log, *n(0, 10))
+    await tail.read()
+    old = log.with_name("access.log.1")
+    log.rename(old)
+    await tail.read()
+    await tail.after(300)
+    add(old, *n(10, 20))
+    assert await tail.after(1) == n(10, 20)
+    add(log, *n(20, 30))
+    assert await tail.read() == n(20, 30)
+
+
+async def test_five_rotations_with_a_look_at_each(follow: Any, log: Path) -> None:
+    """A chain .1, .2, .3 moves every old file at each rotation."""
+    tail = follow(log)
+    for turn in range(5):
+        add(log, *n(turn * 10, turn * 10 + 10))
+        await tail.read()
+        cycle(log)
+    await tail.read()
+    assert tail.lines() == n(0, 50)
+
+
+async def test_several_rotations_between_two_looks(follow: Any, log: Path) -> None:
+    """Files that came and went unseen are found among the siblings, and read oldest first."""
+    tail = follow(log)
+    add(log, *n(0, 10))
+    await tail.read()
+    for turn in range(1, 5):
+        add(log, *n(turn * 10, turn * 10 + 5))
+        cycle(log)
+        add(log, *n(turn * 10 + 5, turn * 10 + 10))
+    assert await tail.read() == n(10, 50)
+
+
+@pytest.mark.parametrize(
+    "name", ["access.log-20251010", "access-20251010.log", "access.log.20251010-1", "access.1.log"]
+)
+async def test_dated_names(follow: Any, log: Path, name: str) -> None:
+    """dateext, and logrotate's `extension`: an unseen generation is found under any usual name."""
+    tail = follow(log)
+    add(log, *n(0, 10))
+    await tail.read()
+    cycle(log)
+    add(log, *n(10, 20))
+    log.rename(log.with_name(name))
+    add(log, *n(20, 30))
+    assert await tail.read() == n(10, 30)
+
+
+async def test_ancient_siblings_are_not_read(follow: Any, log: Path) -> None:
+    """What was rotated before we came is history, also at the next rotation."""
+    for at in (1, 2, 3):
+        add(log.with_name(f"access.log.{at}"), f"ancient {at}")
+    add(log, *n(0, 10))
+    tail = follow(log)
+    assert await tail.read() == n(0, 10)
+    cycle(log)
+    add(log, *n(10, 20))
+    assert await tail.read() == n(10, 20)
+    tail = tail.restart()
+    cycle(log)
+    add(log, *n(20, 30))
+    assert await tail.read() == n(20, 30)
+    tail.close()
+
+
+async def test_moved_into_another_directory(follow: Any, log: Path) -> None:
+    """olddir: the open file is followed to wherever it was moved, and so is an unseen one."""
+    old = log.parent / "old"
+    old.mkdir()
+    tail = follow(log)
+    add(log, *n(0, 10))
+    await tail.read()
+    add(log, *n(10, 20))
+    log.rename(old / "access.log-20251010")
+    add(log, *n(20, 30))
+    log.rename(old / "access.log-20251011")
+    add(log, *n(30, 40))
+    assert await tail.read() == n(10, 40)
+
+
+async def test_deleted_and_made_again(follow: Any, log: Path) -> None:
+    """The tail of a deleted file is drained from the open descriptor."""
+    tail = follow(log)
+    add(log, *n(0, 10))
+    await tail.read()
+    add(log, *n(10, 20))
+    log.unlink()
+    add(log, *n(20, 30))
+    assert await tail.read() == n(10, 30)
+    assert tail.event("replaced") == 1
+
+
+async def test_deleted_file_is_held_until_settled(follow: Any, log: Path) -> None:
+    """While the API is down a deleted file stays open, and its size is shown; then it is let go."""
+    tail = follow(log)
+    tail.hold = True
+    add(log, *n(0, 10))
+    await tail.read()
+    log.unlink()
+    log.touch()
+    await tail.read()
+    await tail.after(3600)
+    assert tail.count("deleted_bytes_held") == len("\n".join(n(0, 10))) + 1
+    assert [each["state"] for each in tail.tailer.status()] == ["deleted", "following"]
+    tail.settle()
+    await tail.after(1)
+    assert tail.states() == {"access.log": "following"}
+    assert tail.count("deleted_bytes_held") == 0
+
+
+async def test_symlink_swapped(follow: Any, tmp_path: Path) -> None:
+    """Identity is the target's: both targets are read, the old one until its writer has gone."""
+    first, second, link = tmp_path / "one.txt", tmp_path / "two.txt", tmp_path / "access.log"
+    add(first, *n(0, 10))
+    link.symlink_to(first)
+    tail = follow(link)
+    assert await tail.read() == n(0, 10)
+    add(second, *n(20, 30))
+    (tmp_path / "new").symlink_to(second)
+    (tmp_path / "new").rename(link)
+    add(first, *n(10, 20))
+    assert await tail.read() == n(10, 30)
+
+
+async def test_symlink_removed(follow: Any, tmp_path: Path) -> None:
+    """A target that still grows is drained, and followed no further than patience goes."""
+    target, link = tmp_path / "one.txt", tmp_path / "access.log"
+    add(target, *n(0, 10))
+    link.symlink_to(target)
+    tail = follow(link)
+    await tail.read()
+    link.unlink()
+    add(target, *n(10, 20))
+    assert await tail.read() == n(10, 20)
+    await tail.after(1)
+    await tail.after(601)
+    await tail.after(1)
+    assert tail.states() == {}
+
+
+async def test_atomic_replace_with_other_content(follow: Any, log: Path) -> None:
+    """Another file moved into the place is read from its beginning, however long it is."""
+    tail = follow(log)
+    add(log, *n(0, 10))
+    await tail.read()
+    add(log.with_name("new"), *n(100, 150))
+    log.with_name("new").rename(log)
+    assert await tail.read() == n(100, 150)
+
+
+async def test_atomic_replace_by_itself(follow: Any, log: Path) -> None:
+    """A copy moved into the place (an editor, overlayfs) is the same log: nothing is read again."""
+    tail = follow(log)
+    add(log, *n(0, 10))
+    await tail.read()
+    shutil.copy(log, log.with_name("new"))
+    log.with_name("new").rename(log)
+    add(log, *n(10, 12))
+    assert await tail.read() == n(10, 12)
+
+
+async def test_inode_reused(follow: Any, log: Path) -> None:
+    """A new file with a dead one's inode starts at its beginning."""
+    tail = follow(log)
+    add(log, *n(0, 10))
+    await tail.read()
+    inode = log.stat().st_ino
+    tail.tailer.close()
+    saved = tail.tailer.positions()
+    for turn in range(200):
+        log.unlink()
+        add(log, *n(100, 120))
+        if log.stat().st_ino == inode:
+            break
+        (log.parent / f"filler{turn}").touch()
+    again = follow(log, positions=saved, seen={"s0"})
+    assert await again.read() == n(100, 120)
+
+
+async def test_a_glob_that_matches_rotated_names(follow: Any, log: Path) -> None:
+    """`access.log*` means a log and its old generations, which are not read again when they are renamed."""
+    tail = follow(f"{log}*")
+    add(log, *n(0, 10))
+    await tail.read()
+    for turn in range(1, 4):
+        cycle(log)
+        add(log, *n(turn * 10, turn * 10 + 10))
+        await tail.read()
+        await tail.after(61)
+        await tail.after(61)
+    assert tail.lines() == n(0, 40)
+    tail = tail.restart()
+    cycle(log)
+    assert await tail.read() == []
+    tail.close()
+
+
+async def test_backlog_of_rotated_siblings_is_read_oldest_first(follow: Any, log: Path) -> None:
+    """With `start_at: beginning` and a glob, history is read in the order it was written."""
+    add(log.with_name("access.log.2"), *n(0, 10))
+    add(log.with_name("access.log.1"), *n(10, 20))
+    add(log, *n(20, 30))
+    for age, name in enumerate(["access.log", "access.log.1", "access.log.2"]):
+        os.utime(log.with_name(name), (1_700_000_000 - age, 1_700_000_000 - age))
+    tail = follow(f"{log}*")
+    assert await tail.read() == n(0, 30)
+
+
+async def test_rotated_while_stopped(follow: Any, log: Path) -> None:
+    """The file that was left is found under its new name and read to its end, before the new one."""
+    tail = follow(log)
+    add(log, *n(0, 10))
+    await tail.read()
+    add(log, *n(10, 20))
+    cycle(log)
+    add(log, *n(20, 30))
+    tail = tail.restart()
+    assert await tail.read() == n(10, 30)
+    tail = tail.restart()
+    assert await tail.read() == []
+    tail.close()
+
+
+async def test_rotated_while_stopped_without_successor(follow: Any, log: Path) -> None:
+    """Nobody has made a new file yet: the old one is read all the same."""
+    tail = follow(log)
+    add(log, *n(0, 10))
+    await tail.read()
+    add(log, *n(10, 20))
+    log.rename(log.with_name("access.log.1"))
+    tail = tail.restart()
+    assert await tail.read() == n(10, 20)
+    tail.close()
+
+
+async def test_several_rotations_while_stopped(follow: Any, log: Path) -> None:
+    """Generations that came and went while nobody looked are read in order."""
+    tail = follow(log)
+    add(log.with_name("access.log.1"), "ancient")
+    os.utime(log.with_name("access.log.1"), (1_700_000_000, 1_700_000_000))
+    add(log, *n(0, 10))
+    await tail.read()
+    for turn in range(1, 4):
+        add(log, *n(turn * 10, turn * 10 + 5))
+        cycle(log)
+        add(log, *n(turn * 10 + 5, turn * 10 + 10))
+    tail = tail.restart()
+    assert await tail.read() == n(10, 40)
+    tail = tail.restart()
+    assert await tail.read() == []
+    tail.close()
+
+
+PACKERS = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress}
+
+
+@pytest.mark.parametrize("suffix", PACKERS)
+async def test_rotated_and_compressed_while_stopped(follow: Any, log: Path, suffix: str) -> None:
+    """The rest is read from the decompressed content, once."""
+    tail = follow(log)
+    add(log, *n(0, 3000))
+    await tail.read()
+    add(log, *n(3000, 6000))
+    packed = log.with_name(f"access.log.1{suffix}")
+    packed.write_bytes(PACKERS[suffix](log.read_bytes()))
+    log.unlink()
+    add(log, *n(6000, 6010))
+    tail = tail.restart()
+    assert await tail.read() == n(3000, 6010)
+    tail = tail.restart()
+    assert await tail.read() == []
+    tail.close()
+
+
+async def test_killed_in_the_middle_of_a_compressed_rest(follow: Any, log: Path) -> None:
+    """A position in a compressed file is one in its content; what was settled is not far behind."""
+    tail = follow(log)
+    add(log, *n(0, 10))
+    await tail.read()
+    add(log, *n(10, 9000))
+    log.with_name("access.log.1.gz").write_bytes(gzip.compress(log.read_bytes()))
+    log.unlink()
+    log.touch()
+    tail = tail.restart()
+    tail.hold = True
+    await tail.tailer.look()
+    tail.account(tail.tailer.take())
+    tail.settle()
+    read = tail.lines()
+    tail.account(tail.tailer.take())
+    assert len(tail.lines()) > len(read) > 1000
+    tail = tail.restart()
+    assert read + await tail.read() == n(10, 9000)
+    tail.close()
+
+
+async def test_compression_of_what_was_read(follow: Any, log: Path) -> None:
+    """A known file that is compressed is no news."""
+    tail = follow(log)
+    add(log, *n(0, 10))
+    await tail.read()
+    cycle(log)
+    add(log, *n(10, 20))
+    await tail.read()
+    old = log.with_name("access.log.1")
+    log.with_name("access.log.2.gz").write_bytes(gzip.compress(old.read_bytes()))
+    old.unlink()
+    cycle(log)
+    add(log, *n(20, 30))
+    assert await tail.read() == n(20, 30)
+
+
+async def test_zstd_is_skipped_and_counted(follow: Any, log: Path) -> None:
+    """What cannot be decompressed is never parsed as text."""
+    tail = follow(log)
+    add(log, *n(0, 10))
+    await tail.read()
+    log.with_name("access.log.1.zst").write_bytes(b"\x28\xb5\x2f\xfd" + b"x" * 100)
+    cycle(log)
+    add(log, *n(10, 20))
+    assert await tail.read() == n(10, 20)
+    assert tail.event("skipped") == 1
+
+
+async def test_thousands_of_rotations_leave_nothing_behind(follow: Any, log: Path) -> None:
+    """Descriptors, positions and tables stay small."""
+    tail = follow(log)
+    await tail.read()
+    before = len(os.listdir("/proc/self/fd"))
+    for turn in range(1000):
+        add(log, *n(turn, turn + 1))
+        log.rename(log.with_name("access.log.1"))
+        tail.now += 20
+        assert await tail.read(looks=1) == n(turn, turn + 1)
+    await tail.after(601)
+    await tail.after(61)
+    assert len(os.listdir("/proc/self/fd")) <= before + 2
+    assert len(tail.tailer.positions()) <= 3
+    assert len(tail.tailer._by_id) <= 2
+    assert len(tail.ledger.files()) <= 2
+
+
+async def test_deleted_while_stopped(follow: Any, log: Path) -> None:
+    """What vanished meanwhile is told once; the new file is read from its beginning."""
+    tail = follow(log)
+    add(log, *n(0, 10))
+    await tail.read()
+    log.unlink()
+    add(log, *n(20, 30))
+    tail = tail.restart()
+    assert await tail.read() == n(20, 30)
+    await tail.after(61)
+    await tail.after(11)
+    assert tail.event("vanished") == 1
+    assert len(tail.tailer.positions()) == 1
+    tail.close()
+
+
+async def test_two_logs_that_begin_alike(follow: Any, tmp_path: Path) -> None:
+    """Two virtual hosts with the same first KiB are two logs, each with its own offset."""
+    one, two = tmp_path / "a.log", tmp_path / "b.log"
+    same = ["GET /health " + "x" * 90] * 20
+    add(one, *same, *n(0, 10))
+    add(two, *same, *n(20, 30))
+    tail = follow(tmp_path / "*.log")
+    assert sorted(await tail.read()) == sorted(same + same + n(0, 10) + n(20, 30))
+    tail = tail.restart()
+    add(two, "more")
+    assert await tail.read() == ["more"]
+    tail.close()
