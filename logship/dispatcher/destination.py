@@ -26,7 +26,7 @@ import structlog
 from logship.deadletter import DeadLetters
 from logship.dispatcher import request
 from logship.dispatcher.lane import Lane, Terms
-from logship.dispatcher.retry import CAUSES, DOWN, MISCONFIGURED, RETRY_AFTER, Gate, Pace
+from logship.dispatcher.retry import CAUSES, MISCONFIGURED, RETRY_AFTER, Gate, Pace
 from logship.dispatcher.tally import Tally
 from logship.dispatcher.wire import Wire
 from logship.metrics import Metrics
@@ -41,7 +41,9 @@ _BATCHES_HELD = 4
 _ROOM_AGAIN = 0.75
 # How long a full queue is waited for before `when_full: dead_letter` gives up.
 _PATIENCE = 1.0
+_FLUSH_AFTER = 0.1
 _NEWS_EVERY = 60.0
+_MOST_NEWS = 100  # a server may put a new host into each redirect
 
 
 class Destination:
@@ -82,10 +84,13 @@ class Destination:
         self._running = self._ended = False
         self._finished = asyncio.Event()
         self._last_error: dict[str, object] | None = None
+        self._flushing: asyncio.TimerHandle | None = None
         self._told: dict[object, float] = {}
         self._tally = Tally(metrics, settings.name)
-        self._cause: str | None = None
+        self._cause: str | None = None  # why the gate was closed when we last told of it
+        self._told_of_pause = False
         self._use(settings)
+        self._watch_gauges()
 
     async def run(self) -> None:
         """Deliver until stopped. Cancelled: abort at once; what is not settled stays unsettled."""
@@ -97,7 +102,7 @@ class Destination:
             self._ended = True
             self._finished.set()
             self._room.set()
-            self._tally.flush()
+            self._flush()
 
     async def add(self, deliveries: Sequence[Delivery]) -> None:
         """Queue deliveries; wait while the queue is full. After `stop` they are left unsettled."""
@@ -129,19 +134,20 @@ class Destination:
 
     def apply(self, settings: DestinationSettings) -> None:
         """Go on under new settings, with new connections, after the attempts that are under way."""
-        if settings == self._settings:
+        if settings == self._settings and settings.tls.ca_file is None:  # that file's content may be new
             return
         keeps_hold = self._gate.cause == RETRY_AFTER and settings.url == self._settings.url
         hold = self._gate.not_before if keeps_hold else None
         self._use(settings)
         if hold is not None:
             self._gate.hold(hold)
+        self._room.set()
         for lane in self._lanes:
             lane.leave()
 
     def status(self) -> dict[str, Any]:
         """Tell how it goes, as JSON-able values."""
-        self._tally.flush()
+        self._flush()
         in_flight = self._in_flight()
         return {
             "name": self._settings.name,
@@ -161,7 +167,7 @@ class Destination:
 
     def _use(self, settings: DestinationSettings) -> None:
         """Build everything anew; nothing is touched if that fails."""
-        wire = Wire(settings)
+        wire = Wire(settings, self._clock, self._now)
         gate = Gate(settings.retry, settings.connections, self._random)
         rate = settings.max_events_per_second
         self._terms = Terms(
@@ -173,9 +179,9 @@ class Destination:
             expired=self._expired,
             settle=self._settle,
             bury=self._bury_one,
-            answered=self._answered,
+            delivered=self._delivered,
+            failed=self._failed,
             gate_changed=self._gate_changed,
-            idle=self._tally.flush,
             clock=self._clock,
             random=self._random,
         )
@@ -183,7 +189,6 @@ class Destination:
         self._gate = gate
         self._capacity = max(_BATCHES_HELD * settings.batch.max_events, settings.connections)
         self._room_again = int(self._capacity * _ROOM_AGAIN)
-        self._watch_gauges()
 
     async def _run_lanes(self) -> None:
         """Run one set of lanes until they leave; what they did not settle waits for the next."""
@@ -211,7 +216,8 @@ class Destination:
         event = delivery.event
         lane = lanes[hash((event.client_ip, event.user_agent)) % len(lanes)]
         lane.queue.append(delivery)
-        lane.wake()
+        if lane.napping is not None:
+            lane.wake()
 
     def _wait_for_company(self, delivery: Delivery) -> None:
         batch = self._settings.batch
@@ -259,66 +265,88 @@ class Destination:
         oldest = self.max_event_age
         return oldest is not None and delivery.time is not None and self._now() - delivery.time > oldest
 
+    def _delivered(self, delivery: Delivery, verdict: Delivered, seconds: float) -> None:
+        domain = delivery.event.domain
+        alarm = self._tally.delivered(domain, verdict, seconds, delivery.attempts)
+        if alarm is not None:
+            self._tell_of_drops(domain, alarm)
+        self._let_go(delivery, Outcome.DELIVERED)
+
+    def _failed(self, delivery: Delivery, verdict: Verdict, seconds: float) -> None:
+        self._tally.failed(verdict, seconds, delivery.attempts)
+        self._flush_soon()
+        self._tell_of(verdict, delivery)
+
     def _settle(self, delivery: Delivery, outcome: Outcome) -> None:
+        self._tally.settled(outcome)
+        self._let_go(delivery, outcome)
+
+    def _let_go(self, delivery: Delivery, outcome: Outcome) -> None:
         self._held -= 1
-        if self._held <= self._room_again and self._full_since is not None:
+        if self._full_since is not None and self._held <= self._room_again:
             self._full_since = None
             self._room.set()
         if not self._held:
             self._settled.set()
-        self._tally.settled(outcome)
+        if self._flushing is None:
+            self._flush_soon()
         try:
             self._ack(delivery, outcome)
         except Exception:
             log.exception("ack.failed", destination=self._settings.name)
 
-    def _answered(self, delivery: Delivery, verdict: Verdict, seconds: float, now: float) -> None:
-        self._tally.answered(verdict, seconds, delivery.attempts, now)
-        if type(verdict) is Delivered:
-            alarm = self._tally.accepted(delivery.event.domain, verdict)
-            if alarm is not None:
-                self._tell_of_drops(delivery.event.domain, alarm)
-        else:
-            self._tell_of(verdict, delivery)
+    def _flush_soon(self) -> None:
+        if self._flushing is None:
+            self._flushing = asyncio.get_running_loop().call_later(_FLUSH_AFTER, self._flush)
+
+    def _flush(self) -> None:
+        if self._flushing is not None:
+            self._flushing.cancel()
+            self._flushing = None
+        self._tally.flush()
 
     def _gate_changed(self) -> None:
         for lane in self._lanes:
             lane.wake()
-        cause, before = self._gate.cause, self._cause
-        if cause == before:
-            return
-        self._cause = cause
+        if self._gate.cause != self._cause:
+            self._tell_of_gate(self._cause, self._gate.cause)
+            self._cause = self._gate.cause
+
+    def _tell_of_gate(self, before: str | None, cause: str | None) -> None:
         if cause is None:
-            log.info("destination.resumed", destination=self._settings.name, was=before)
+            if self._told_of_pause:
+                log.info("destination.resumed", destination=self._settings.name, was=before)
+            self._told_of_pause = False
+        elif self._news(cause):
+            self._told_of_pause = True
+            log.warning(
+                "destination.paused",
+                destination=self._settings.name,
+                cause=cause,
+                seconds=round(self._gate.not_before - self._clock(), 1),
+                reason=self._last_error and self._last_error["reason"],
+            )
 
     def _tell_of(self, verdict: Verdict, delivery: Delivery) -> None:
         """Log what went wrong, once a minute for each kind. Never an address, a URL or the server's own words."""
-        name = self._settings.name
-        if isinstance(verdict, Misconfigured):
-            self._note_error(verdict.detail, verdict.status)
-            if self._news((MISCONFIGURED, verdict.status, verdict.detail)):
-                log.error(
-                    "destination.misconfigured",
-                    destination=name,
-                    status=verdict.status,
-                    help=verdict.detail,
-                    probed_every_seconds=self._settings.retry.max,
+        self._last_error = {"time": _written(self._now()), "status": verdict.status, "reason": _reason(verdict)}
+        if not self._news((type(verdict), verdict.status, _reason(verdict))):
+            return
+        told = log.bind(destination=self._settings.name, status=verdict.status)
+        match verdict:
+            case Misconfigured():
+                told.error(
+                    "destination.misconfigured", help=verdict.detail, probed_every_seconds=self._settings.retry.max
                 )
-        elif isinstance(verdict, TryAgain):
-            self._note_error(verdict.reason, verdict.status)
-            kind = verdict.reason.partition(":")[0]
-            if self._news((DOWN, kind)):
-                log.warning(
+            case TryAgain():
+                told.warning(
                     "destination.failed",
-                    destination=name,
                     reason=verdict.reason,
                     retry_after=verdict.after,
                     ambiguous=verdict.ambiguous,
                 )
-        elif isinstance(verdict, Refused):
-            self._note_error("event refused, see dead-letter.jsonl", verdict.status)
-            if self._news(("refused", verdict.status)):
-                log.error("event.refused", destination=name, status=verdict.status, domain=delivery.event.domain)
+            case Refused():
+                told.error("event.refused", domain=delivery.event.domain, help="kept in dead-letter.jsonl")
 
     def _tell_of_drops(self, domain: str, alarm: bool) -> None:
         name = self._settings.name
@@ -335,14 +363,14 @@ class Destination:
         )
 
     def _news(self, kind: object) -> bool:
+        """Say whether this kind is news: told once a minute at most."""
         now = self._clock()
         if now - self._told.get(kind, -math.inf) < _NEWS_EVERY:
             return False
+        if len(self._told) >= _MOST_NEWS:
+            self._told.clear()
         self._told[kind] = now
         return True
-
-    def _note_error(self, reason: str, status: int | None) -> None:
-        self._last_error = {"time": _written(self._now()), "status": status, "reason": reason}
 
     # -- dead letters
 
@@ -359,7 +387,7 @@ class Destination:
         except OSError as error:
             self._metrics.dead_letter_failures.inc()
             if self._news("dead letters"):
-                log.error(  # noqa: TRY400 - the disk's word says all, a traceback would not help
+                log.error(
                     "dead_letter.failed",
                     destination=self._settings.name,
                     error=error.strerror,
@@ -392,6 +420,16 @@ class Destination:
         while self._held:
             self._settled.clear()
             await self._settled.wait()
+
+
+def _reason(verdict: Verdict) -> str:
+    """Return what a verdict says, in our own words: a server's could hold what a visitor sent."""
+    match verdict:
+        case Misconfigured():
+            return verdict.detail
+        case TryAgain():
+            return verdict.reason
+    return "event refused, kept in dead-letter.jsonl"
 
 
 def _letter(delivery: Delivery, status: int | None, detail: str, time_now: str) -> dict[str, object]:

@@ -35,9 +35,9 @@ class Terms:
     expired: Callable[[Delivery], bool]
     settle: Callable[[Delivery, Outcome], None]
     bury: Callable[[Delivery, Refused | TryAgain], Awaitable[bool]]  # to the dead letters; False: the disk refused
-    answered: Callable[[Delivery, Verdict, float, float], None]  # delivery, verdict, seconds it took, now
+    delivered: Callable[[Delivery, Delivered, float], None]  # and the seconds it took
+    failed: Callable[[Delivery, Verdict, float], None]
     gate_changed: Callable[[], None]
-    idle: Callable[[], None]
     clock: Callable[[], float]
     random: Callable[[], float]
 
@@ -55,7 +55,7 @@ class Lane:
         self._grave: Refused | TryAgain | None = None  # why the event at the head goes to the dead letters
         self._failures = 0
         self._leaving = False
-        self._napping: asyncio.Future[None] | None = None
+        self.napping: asyncio.Future[None] | None = None
 
     async def run(self) -> None:
         """Deliver until told to leave. What is left stays in ``queue``."""
@@ -68,8 +68,8 @@ class Lane:
 
     def wake(self) -> None:
         """Make the lane look again."""
-        if self._napping is not None and not self._napping.done():
-            self._napping.set_result(None)
+        if self.napping is not None and not self.napping.done():
+            self.napping.set_result(None)
 
     def hurry(self) -> None:
         """Cut the event's own backoff short."""
@@ -82,6 +82,7 @@ class Lane:
         self.wake()
 
     async def _step(self) -> None:
+        """Do the next right thing for the head of the queue."""
         if not self.queue:
             await self._rest()
             return
@@ -92,13 +93,15 @@ class Lane:
             await self._nap(wait)
         elif self._grave is not None:
             await self._bury(delivery, self._grave)
+        elif not self._line.ready:
+            await self._open(delivery)
         else:
             await self._attempt(delivery)
 
     def _wait(self) -> float:
         """Return seconds until the head of the queue may be tried; 0.0 is now, ``inf`` until somebody wakes us."""
         terms = self._terms
-        if self.not_before == 0.0 and terms.gate.cause is None and terms.pace is None:
+        if not self._failures and terms.gate.cause is None and terms.pace is None:
             return 0.0
         now = terms.clock()
         if now < self.not_before:
@@ -115,62 +118,67 @@ class Lane:
         """Wait for an event. A probe's place that was taken for one that expired goes to another lane."""
         if self._terms.gate.leave(self):
             self._terms.gate_changed()
-        self._terms.idle()
         await self._nap(math.inf)
 
     async def _nap(self, seconds: float) -> None:
         loop = asyncio.get_running_loop()
-        self._napping = loop.create_future()
+        self.napping = loop.create_future()
         timer = loop.call_later(seconds, self.wake) if seconds < math.inf else None
         try:
-            await self._napping
+            await self.napping
         finally:
-            self._napping = None
+            self.napping = None
             if timer is not None:
                 timer.cancel()
+        # One turn of the loop: it shows whether the server has closed our connection while we slept.
+        await asyncio.sleep(0)
+
+    async def _open(self, delivery: Delivery) -> None:
+        """Connect. `_step` then looks again: the gate may have been closed meanwhile."""
+        fault = await self._line.open()
+        if fault is not None:
+            delivery.attempts += 1
+            self._tell(delivery, fault)
 
     async def _attempt(self, delivery: Delivery) -> None:
+        delivery.attempts += 1
+        line = self._line
         try:
-            verdict = await self._post(delivery)
+            request = self._terms.render(delivery.event)
+            self.busy = True
+            verdict = await line.post(request)
         except Exception as error:
-            # A lane that dies takes its visitors' events with it: a bug of ours is an attempt that failed.
-            log.exception("lane.stumbled", destination=delivery.destination)
-            verdict = TryAgain(f"unexpected: {type(error).__name__}", ambiguous=self.busy)
-            self._line.close()
+            verdict = self._stumbled(error)
         finally:
             self.busy = False
-        if verdict is None:
-            return
-        self._turn = None
-        line = self._line
-        self._terms.answered(delivery, verdict, line.answered_at - line.sent_at, line.answered_at)
         if type(verdict) is Delivered:
-            self._passed()
-            self._settle(delivery, Outcome.DELIVERED)
+            self._delivered(delivery, verdict)
         else:
-            self._note(verdict)
+            self._tell(delivery, verdict)
 
-    async def _post(self, delivery: Delivery) -> Verdict | None:
-        """Make one attempt. None: the gate was closed while we were connecting, so nothing was sent."""
-        line = self._line
-        if not line.ready:
-            fault = await line.open()
-            if fault is not None:
-                delivery.attempts += 1
-                return fault
-            if not self._terms.gate.admits(self):
-                return None
-        delivery.attempts += 1
-        request = self._terms.render(delivery.event)
-        self.busy = True
-        return await line.post(request)
+    def _stumbled(self, error: Exception) -> Verdict:
+        """Make a bug of ours an attempt that failed: a lane that dies takes its visitors' events with it."""
+        log.exception("lane.stumbled")
+        self._line.close()
+        return TryAgain(f"unexpected: {type(error).__name__}", ambiguous=self.busy)
+
+    def _delivered(self, delivery: Delivery, verdict: Delivered) -> None:
+        terms, line = self._terms, self._line
+        if not terms.gate.calm:
+            self._passed()
+        self._forget()
+        terms.delivered(delivery, verdict, line.answered_at - line.sent_at)
 
     def _passed(self) -> None:
         gate = self._terms.gate
-        closed = gate.cause is not None
         gate.passed(self)
-        if closed:
-            self._terms.gate_changed()
+        self._terms.gate_changed()
+
+    def _tell(self, delivery: Delivery, verdict: Verdict) -> None:
+        line = self._line
+        self._turn = None
+        self._terms.failed(delivery, verdict, line.answered_at - line.sent_at)
+        self._note(verdict)
 
     def _note(self, verdict: Verdict) -> None:
         """Decide what follows from a verdict that did not deliver; `_step` then does it."""
@@ -204,9 +212,14 @@ class Lane:
             self.not_before = self._terms.clock() + backoff(self._failures, self._terms.retry, self._terms.random)
 
     def _settle(self, delivery: Delivery, outcome: Outcome) -> None:
-        self.queue.popleft()
-        if self.not_before:
-            self.not_before = 0.0
-        self._failures = 0
-        self._grave = None
+        self._forget()
         self._terms.settle(delivery, outcome)
+
+    def _forget(self) -> None:
+        """Let the head of the queue go, and all that was known of it."""
+        self.queue.popleft()
+        self._turn = None
+        if self._failures:
+            self._failures = 0
+            self._grave = None
+            self.not_before = 0.0

@@ -18,7 +18,7 @@ import orjson
 
 from logship.errors import ConfigError, Problem
 from logship.records import Event, raw
-from logship.settings import DestinationSettings
+from logship.settings import DestinationSettings, Secret
 
 # Servers give all headers together 8 KiB or so (nginx, aiohttp, HAProxy); real User-Agents stay under 1 KiB.
 _LONGEST_VALUE = 4096
@@ -65,15 +65,16 @@ def renderer(settings: DestinationSettings) -> Callable[[Event], bytes]:
     host = extras.pop("host", ("Host", address.host))[1]
     accept = extras.pop("accept", ("Accept", "*/*"))[1]
     lead = b"POST %b HTTP/1.1\r\nHost: %b\r\nUser-Agent: " % (address.target.encode(), _clean(host))
+    # "User-Agent: x", then for each header "\r\nName: " and the address.
     ip_names = [b"\r\n%b: " % name.encode() for name in settings.ip_headers]
     middle = b"\r\nContent-Type: application/json\r\nAccept: %b\r\nContent-Length: " % _clean(accept)
     tail = b"".join(b"\r\n%b: %b" % (name.encode(), _clean(value)) for name, value in extras.values()) + b"\r\n\r\n"
 
     def render_one(event: Event) -> bytes:
-        address = _ip(event.client_ip)
+        ip = _ip(event.client_ip)
+        ips = ip_names[0] + ip if len(ip_names) == 1 else b"".join([name + ip for name in ip_names])
         body = _json(_body(event))
-        ips = b"".join([name + address for name in ip_names])
-        return b"%b%b%b%b%d%b%b" % (lead, _agent(event.user_agent), ips, middle, len(body), tail, body)
+        return b"".join((lead, _agent(event.user_agent), ips, middle, str(len(body)).encode(), tail, body))
 
     return render_one
 
@@ -121,7 +122,7 @@ _agent = lru_cache(maxsize=2048)(_clean)
 
 
 def _ip(text: str) -> bytes:
-    return text.encode() if text.isascii() and text.isprintable() and " " not in text else _clean(text)
+    return text.encode() if text.isascii() and text.isprintable() else _clean(text)
 
 
 def _shown(text: str) -> str:
@@ -171,8 +172,7 @@ def _extras(settings: DestinationSettings, address: _Address) -> list[tuple[str,
 
 
 def _masked(name: str, value: str) -> str:
-    secret = _CREDENTIAL.search(name) or type(value) is not str  # settings mark what came from the environment
-    return "***" if secret else _shown(value)
+    return "***" if isinstance(value, Secret) or _CREDENTIAL.search(name) else _shown(value)
 
 
 def _checked(settings: DestinationSettings, extras: list[tuple[str, str]]) -> dict[str, tuple[str, str]]:

@@ -54,6 +54,11 @@ class Gate:
         self._probes = 0
         self._probe: object | None = None
 
+    @property
+    def calm(self) -> bool:
+        """Whether all is well and was: the last answer was a good one, and the gate is open."""
+        return self.cause is None and not self._failures
+
     def enter(self, who: object, now: float) -> float:
         """Return 0.0 to go ahead, else seconds to wait before asking again; ``inf``: another lane is probing."""
         if self.admits(who):

@@ -13,7 +13,6 @@ from collections import Counter, defaultdict
 from logship.metrics import Metrics
 from logship.records import Delivered, Outcome, TryAgain, Verdict
 
-_FLUSH_EVERY = 0.25
 # Nearly all of the last fifty: a wrong domain, address or plan drops everything, spam and bots never do.
 _WINDOW = 50
 _NEARLY_ALL = 47
@@ -24,7 +23,7 @@ OTHER = "other"
 
 
 class Tally:
-    """The counts of one destination. Times are monotonic seconds, given by the caller."""
+    """The counts of one destination."""
 
     def __init__(self, metrics: Metrics, destination: str) -> None:
         self.totals: Counter[str] = Counter()  # since the start, for the status
@@ -34,42 +33,44 @@ class Tally:
         self._bounds: list[float] = [bound for bound in self._seconds._upper_bounds if bound < math.inf]
         self._buckets = [0] * (len(self._bounds) + 1)
         self._sum = 0.0
-        self._answers: defaultdict[str | int, int] = defaultdict(int)
-        self._settled: defaultdict[Outcome, int] = defaultdict(int)
+        self._accepted: defaultdict[int, int] = defaultdict(int)  # by status: the hot one
+        self._answers: Counter[str] = Counter()
+        self._settled: Counter[str] = Counter()
         self._plausible_dropped: Counter[str] = Counter()
         self._retries = self._ambiguous = 0
         self._windows: dict[str, _Window] = {}
-        self._due = 0.0
 
-    def answered(self, verdict: Verdict, seconds: float, attempts: int, now: float) -> None:
-        """Count an attempt's verdict, and the seconds from its first byte to its answer (0: nothing was sent)."""
+    def delivered(self, domain: str, verdict: Delivered, seconds: float, attempts: int) -> bool | None:
+        """Count an accepted event. True: Plausible drops nearly all of this domain's now; False: no more."""
+        self._accepted[verdict.status] += 1
+        self._buckets[bisect_left(self._bounds, seconds)] += 1
+        self._sum += seconds
         if attempts > 1:
             self._retries += 1
-        self._answers[verdict.status or _name(verdict)] += 1
-        if seconds > 0.0:
-            self._buckets[bisect_left(self._bounds, seconds)] += 1
-            self._sum += seconds
-        if type(verdict) is TryAgain and verdict.ambiguous:
-            self._ambiguous += 1
-        if now >= self._due:
-            self.flush()
-            self._due = now + _FLUSH_EVERY
-
-    def settled(self, outcome: Outcome) -> None:
-        """Count a settled delivery."""
-        self._settled[outcome] += 1
-
-    def accepted(self, domain: str, verdict: Delivered) -> bool | None:
-        """Note whether Plausible kept an event. True: nearly all of a domain's are dropped now; False: no more."""
         window = self._windows.get(domain)
         if window is None:
             window = self._window(domain)
-        if not verdict.dropped and not window.drops and window.seen >= _WINDOW:
+        elif not verdict.dropped and window.spotless:
             return None
         if verdict.dropped:
             # One request names at most so many sites; a server's fancy number is not believed.
             self._plausible_dropped[window.domain] += min(verdict.dropped, domain.count(",") + 1)
         return window.add(bool(verdict.dropped))
+
+    def failed(self, verdict: Verdict, seconds: float, attempts: int) -> None:
+        """Count an attempt that delivered nothing; ``seconds`` is 0 when nothing was sent."""
+        self._answers[str(verdict.status or _name(verdict))] += 1
+        if seconds > 0.0:
+            self._buckets[bisect_left(self._bounds, seconds)] += 1
+            self._sum += seconds
+        if attempts > 1:
+            self._retries += 1
+        if isinstance(verdict, TryAgain) and verdict.ambiguous:
+            self._ambiguous += 1
+
+    def settled(self, outcome: Outcome) -> None:
+        """Count a delivery that was settled without being accepted."""
+        self._settled[outcome.value] += 1
 
     def dropping(self) -> list[str]:
         """Return the domains whose events Plausible drops nearly all of."""
@@ -77,27 +78,32 @@ class Tally:
 
     def flush(self) -> None:
         """Add what was counted since the last time to the metrics."""
+        for status, number in self._accepted.items():
+            self._answers[str(status)] += number
+            self._settled[Outcome.DELIVERED.value] += number
         metrics, name = self._metrics, self._destination
-        for outcome, number in self._settled.items():
-            metrics.events_settled.labels(name, outcome.value).inc(number)
-            self.totals[outcome.value] += number
-        for status, number in self._answers.items():
-            metrics.answers.labels(name, str(status)).inc(number)
-        for domain, number in self._plausible_dropped.items():
-            metrics.plausible_dropped.labels(name, domain).inc(number)
-            self.totals["plausible_dropped"] += number
-        for counter, key, number in (
-            (metrics.retries, "retries", self._retries),
-            (metrics.ambiguous, "ambiguous", self._ambiguous),
+        for counter, counts in (
+            (metrics.events_settled, self._settled),
+            (metrics.answers, self._answers),
+            (metrics.plausible_dropped, self._plausible_dropped),
         ):
-            if number:
-                counter.labels(name).inc(number)
-                self.totals[key] += number
-        self._settled.clear()
-        self._answers.clear()
-        self._plausible_dropped.clear()
-        self._retries = self._ambiguous = 0
+            for label, number in counts.items():
+                counter.labels(name, label).inc(number)
+        if self._retries:
+            metrics.retries.labels(name).inc(self._retries)
+        if self._ambiguous:
+            metrics.ambiguous.labels(name).inc(self._ambiguous)
         self._flush_seconds()
+        self._start_over()
+
+    def _start_over(self) -> None:
+        self.totals.update(self._settled)
+        self.totals.update(
+            retries=self._retries, ambiguous=self._ambiguous, plausible_dropped=self._plausible_dropped.total()
+        )
+        for counts in (self._accepted, self._settled, self._answers, self._plausible_dropped):
+            counts.clear()
+        self._retries = self._ambiguous = 0
 
     def _flush_seconds(self) -> None:
         if self._sum:
@@ -124,6 +130,11 @@ class _Window:
         self.drops = 0
         self.seen = 0
         self.alarm = False
+
+    @property
+    def spotless(self) -> bool:
+        """Whether one more kept event would change nothing."""
+        return not self.drops and self.seen == _WINDOW
 
     def add(self, dropped: bool) -> bool | None:
         self.drops = (self.drops << 1 | dropped) & _ALL_OF_WINDOW

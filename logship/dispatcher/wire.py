@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from urllib.parse import urlsplit
@@ -37,11 +38,14 @@ from logship.settings import DestinationSettings
 _TESTED = "3.14"
 # Apache and Node close after 5 s of silence, others later. We close first, so that no request meets a closing server.
 _LONGEST_IDLE = 4.0
-# The server may have started its own count a network trip earlier.
+# A server that says `Keep-Alive: timeout=5` may have started its count a network trip earlier.
 _IDLE_SHARE = 0.8
+_KEEP_ALIVE = re.compile(r"\btimeout\s*=\s*(\d{1,6})\b", re.IGNORECASE)
 # Lanes that connect together share a lookup; a server that has moved is still found with the next connection.
 _NAME_LIVES = 2
 _MOST_BODY = 64 * 1024
+# Far above what one read from a socket brings, so that aiohttp never pauses a connection whose body nobody wants.
+_READ_BUFFER = 1024 * 1024
 _MOST_DETAIL = 2000
 # Once the head said "accepted", its body is of no interest: it only must be out of the way.
 _DAWDLING_BODY = 1.0
@@ -59,8 +63,15 @@ class Wire:
     Raises ConfigError when the certificates cannot be used, LogshipError for an aiohttp that was not tested.
     """
 
-    def __init__(self, settings: DestinationSettings) -> None:
+    def __init__(
+        self,
+        settings: DestinationSettings,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], float] = time.time,
+    ) -> None:
         _check_version(aiohttp.__version__)
+        self.clock = clock
+        self.now = now
         self.host = urlsplit(settings.url).hostname or ""
         self.total = settings.timeout.total
         self._url = URL(settings.url)
@@ -101,17 +112,18 @@ class Line:
     """
 
     __slots__ = (
-        "_connection", "_deadline", "_idle", "_idle_since", "_protocol", "_timed_out", "_timer", "_wire", "answered_at",
-        "sent_at",
-    )  # fmt: skip
+        *("_clock", "_connection", "_deadline", "_idle", "_idle_since", "_protocol", "_timed_out", "_timer", "_wire"),
+        *("answered_at", "sent_at"),
+    )
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
+        self._clock = wire.clock
         self._connection: Connection | None = None
         self._protocol: ResponseHandler | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._deadline = math.inf
-        self._idle = _LONGEST_IDLE
+        self._idle: float | None = None  # not known before the first answer
         self._idle_since = 0.0
         self._timed_out = False
         self.sent_at = self.answered_at = 0.0
@@ -128,7 +140,7 @@ class Line:
         try:
             connection = await self._wire.connect()
         except Exception as error:
-            self.sent_at = self.answered_at = time.monotonic()
+            self.sent_at = self.answered_at = self._clock()
             return _not_connected(error, self._wire.host)
         self._take(connection)
         return None
@@ -139,14 +151,16 @@ class Line:
         assert protocol is not None
         transport = protocol.transport
         assert transport is not None
-        self.sent_at = now = time.monotonic()
+        self.sent_at = now = self._clock()
         self._deadline = now + self._wire.total
         transport.write(request)
         try:
             message, payload = await protocol.read()
             while 100 <= message.code < 200 and message.code != 101:
                 message, payload = await protocol.read()
-            self.answered_at = self._idle_since = time.monotonic()
+            self.answered_at = self._idle_since = self._clock()
+            if self._idle is None:
+                self._idle = _patience_of(message.headers)
             if payload.is_eof():
                 body = b"" if message.code < 300 else payload.read_nowait(_MOST_BODY)
             else:
@@ -155,12 +169,14 @@ class Line:
             self.close()
             raise
         except Exception as error:  # bytes were written: whatever broke, the answer never came
-            self.answered_at = time.monotonic()
+            self.answered_at = self._clock()
             verdict = _unanswered(error, self._timed_out, self._wire.total)
             self.close()
             return verdict
         self._deadline = math.inf
-        return judge(message.code, message.headers, body)
+        if message.code == 202:
+            return _delivered(202, message.headers.get("x-plausible-dropped"))
+        return judge(message.code, message.headers, body, self._wire.now())
 
     def close(self) -> None:
         """Close the connection, if there is one. An answer that was still to come is given up."""
@@ -176,11 +192,11 @@ class Line:
         protocol = connection.protocol
         assert protocol is not None
         # No Accept-Encoding is sent, and nothing is unpacked: no small answer can become a large one.
-        protocol.set_response_params(read_until_eof=True, auto_decompress=False, read_bufsize=_MOST_BODY)
+        protocol.set_response_params(read_until_eof=True, auto_decompress=False, read_bufsize=_READ_BUFFER)
         self._connection, self._protocol = connection, protocol
-        self._idle_since = time.monotonic()
-        self._idle = _LONGEST_IDLE
-        self._arm(min(self._idle, self._wire.total))
+        self._idle_since = self._clock()
+        self._idle = None
+        self._arm(min(_LONGEST_IDLE, self._wire.total))
 
     async def _body(self, payload: StreamReader, status: int) -> bytes:
         """Read the rest of an answer, up to a bound. The head has come, so nothing here is ambiguous any more."""
@@ -198,17 +214,18 @@ class Line:
         return body[:_MOST_BODY]
 
     def _hasten(self, seconds: float) -> None:
-        self._deadline = min(self._deadline, time.monotonic() + seconds)
+        self._deadline = min(self._deadline, self._clock() + seconds)
         if self._timer is not None:
             self._timer.cancel()
-        self._arm(self._deadline - time.monotonic())
+        self._arm(self._deadline - self._clock())
 
     def _arm(self, seconds: float) -> None:
         self._timer = asyncio.get_running_loop().call_later(max(seconds, _TICK), self._look)
 
     def _look(self) -> None:
         """Give up an answer that is overdue, close a line that was idle too long, or look again later."""
-        now = time.monotonic() + _TICK
+        now = self._clock() + _TICK
+        idle_until = self._idle_since + (_LONGEST_IDLE if self._idle is None else self._idle)
         if self._deadline < math.inf:
             if now < self._deadline:
                 self._arm(self._deadline - now + _TICK)
@@ -216,19 +233,19 @@ class Line:
             self._timed_out = True
             if self._protocol is not None and self._protocol.transport is not None:
                 self._protocol.transport.abort()
-        elif now < self._idle_since + self._idle:
+        elif now < idle_until:
             # A request that starts meanwhile has a deadline after this: the timer is never late for one.
-            self._arm(min(self._idle_since + self._idle - now + _TICK, self._wire.total))
+            self._arm(min(idle_until - now + _TICK, self._wire.total))
         else:
             self.close()
 
 
-def judge(status: int, headers: Mapping[str, str], body: bytes) -> Verdict:
-    """Return what an answer means. https://plausible.io/docs/events-api, and section 3 of the contract."""
+def judge(status: int, headers: Mapping[str, str], body: bytes, now: float) -> Verdict:
+    """Return what an answer means, by section 3 of the contract; ``now`` is the wall clock."""
     if 200 <= status < 300:
-        return _delivered(status, _dropped(headers.get("x-plausible-dropped")))
+        return _delivered(status, headers.get("x-plausible-dropped"))
     if status in _AGAIN or 500 <= status < 600:
-        return TryAgain(f"answered {status}", after=_retry_after(headers), status=status)
+        return TryAgain(f"answered {status}", after=_retry_after(headers, now), status=status)
     if status in _TOO_LARGE:
         return Refused(status, body.decode("utf-8", "replace")[:_MOST_DETAIL])
     if status in _NAMES_ITS_ERRORS and (errors := _errors(body)):
@@ -237,21 +254,18 @@ def judge(status: int, headers: Mapping[str, str], body: bytes) -> Verdict:
 
 
 @lru_cache(maxsize=64)
-def _delivered(status: int, dropped: int) -> Delivered:
-    return Delivered(status, dropped)
+def _delivered(status: int, dropped: str | None) -> Delivered:
+    known = dropped and dropped.isascii() and dropped.isdigit() and len(dropped) <= 4
+    return Delivered(status, int(dropped) if dropped and known else 0)
 
 
-def _dropped(text: str | None) -> int:
-    return int(text) if text and text.isascii() and text.isdigit() and len(text) <= 4 else 0
-
-
-def _retry_after(headers: Mapping[str, str]) -> float | None:
+def _retry_after(headers: Mapping[str, str], now: float) -> float | None:
     """Return Retry-After in seconds, capped; None when it is absent, past or not understood."""
     text = headers.get("Retry-After", "").strip()
     if text.isascii() and text.isdigit():
         seconds = float(text[:9])
     else:
-        seconds = _epoch(text) - _epoch(headers.get("Date", ""), default=time.time())
+        seconds = _epoch(text) - _epoch(headers.get("Date", ""), default=now)  # its clock, not ours
     return min(seconds, _LONGEST_RETRY_AFTER) if seconds > 0 else None
 
 
@@ -260,6 +274,12 @@ def _epoch(text: str, default: float = 0.0) -> float:
         return parsedate_to_datetime(text).timestamp()
     except (ValueError, TypeError, OverflowError):
         return default
+
+
+def _patience_of(headers: Mapping[str, str]) -> float:
+    """Return how long a connection may be idle: a little less than the server says, or than servers commonly allow."""
+    said = _KEEP_ALIVE.search(headers.get("Keep-Alive", ""))
+    return min(_LONGEST_IDLE, int(said[1]) * _IDLE_SHARE) if said else _LONGEST_IDLE
 
 
 def _errors(body: bytes) -> str | None:
