@@ -1,0 +1,138 @@
+"""Look at what a valid configuration meets on this machine: files, permissions, formats, destinations.
+
+What `check` says beyond the file itself. Everything here is a look: nothing is changed, no event is recorded.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import aiohttp
+
+from logship.errors import Problem
+from logship.parser import detect
+from logship.parser.record import Parser
+from logship.plan import Plan, SourcePlan
+from logship.records import Unparsed
+from logship.settings import DestinationSettings, Settings
+
+_SAMPLE = 64 * 1024  # bytes of a log that are looked at
+_FILES_LOOKED_AT = 20  # of each pattern: enough to see what is wrong with all
+
+
+@dataclass(slots=True)
+class Findings:
+    """What looks wrong, and what is worth knowing."""
+
+    problems: list[Problem] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def offline(plan: Plan) -> Findings:
+    """Look around on this machine, without leaving it."""
+    findings = Findings(list(_of_state_dir(plan.settings.state_dir)))
+    for source in plan.sources.values():
+        _of_source(source, findings)
+    findings.problems = [problem.at(*plan.settings.place(problem.where)) for problem in findings.problems]
+    return findings
+
+
+async def online(settings: Settings) -> list[Problem]:
+    """Post an empty object with the debug header to each destination: it is refused, or answered, never recorded."""
+    problems = []
+    for destination in settings.destinations:
+        if (fault := await _try(destination)) is not None:
+            where = f"destinations.{destination.name}"
+            problems.append(Problem(where, fault).at(*settings.place(where)))
+    return problems
+
+
+def _of_state_dir(path: Path) -> Iterator[Problem]:
+    nearest = next(each for each in (path, *path.parents) if each.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        yield Problem("state_dir", f"{path} cannot be written to by this user; make it writable for logship's user")
+
+
+def _of_source(source: SourcePlan, findings: Findings) -> None:
+    for number, pattern in enumerate(source.settings.path):
+        where = f"{source.settings.where}.path[{number}]"
+        paths = [pattern] if os.path.lexists(pattern) else sorted(glob.glob(pattern, recursive=True))
+        if not paths:
+            text = f"{pattern} matches no file now; one that appears later is read"
+            findings.problems.append(Problem(where, text, warning=True))
+        for path in paths[:_FILES_LOOKED_AT]:
+            _of_log(source, Path(path), where, findings)
+
+
+def _of_log(source: SourcePlan, path: Path, where: str, findings: Findings) -> None:
+    kind = _not_a_log(path)
+    if kind is not None:
+        text = f"{path} is {kind}, not a regular file; have the web server write a real file"
+        findings.problems.append(Problem(where, text))
+        return
+    try:
+        with path.open("rb") as log:
+            lines = log.read(_SAMPLE).split(b"\n")[:-1][:50]
+    except OSError as error:
+        text = f"{path} cannot be read: {error.strerror}; give logship's user access (group adm?)"
+        findings.problems.append(Problem(where, text))
+        return
+    if lines:
+        _of_lines(source, path, lines, where, findings)
+
+
+def _not_a_log(path: Path) -> str | None:
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return None
+    kinds = (
+        (stat.S_ISDIR, "a directory"),
+        (stat.S_ISFIFO, "a FIFO"),
+        (stat.S_ISCHR, "a character device"),
+        (stat.S_ISBLK, "a block device"),
+        (stat.S_ISSOCK, "a socket"),
+    )
+    return next((name for test, name in kinds if test(mode)), None)
+
+
+def _of_lines(source: SourcePlan, path: Path, lines: list[bytes], where: str, findings: Findings) -> None:
+    """Try the format on some first lines; with `auto`, say what was found."""
+    format_ = source.format
+    if format_ is None:
+        found = detect.detect(lines)
+        if found.format is None:
+            fit = f": {' and '.join(found.rivals)} fit equally well" if found.rivals else ""
+            findings.problems.append(Problem(where, f"{path}: no format detected{fit}; set `format`", warning=True))
+            return
+        format_ = found.format
+        findings.notes.append(f"{path}: format {found.name}, confidence {found.confidence:.0%}")
+    parser = Parser(format_, source.client)
+    unparsed = sum(isinstance(parser.parse(line), Unparsed) for line in lines)
+    if unparsed * 2 > len(lines):
+        text = f"{path}: {unparsed} of its first {len(lines)} lines are not in the format {format_.name}"
+        findings.problems.append(Problem(where, text, warning=True))
+
+
+async def _try(destination: DestinationSettings) -> str | None:
+    """Return what is wrong with a destination; None when it answers as the API does."""
+    headers = {"X-Debug-Request": "true", "Content-Type": "application/json", **destination.headers}
+    timeout = aiohttp.ClientTimeout(total=destination.timeout.total, connect=destination.timeout.connect)
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=timeout) as session,
+            session.post(
+                destination.url, data=b"{}", headers=headers, allow_redirects=False, proxy=destination.proxy
+            ) as answer,
+        ):
+            body = (await answer.content.read(4096)).decode("utf-8", "replace")
+    except (aiohttp.ClientError, OSError, TimeoutError) as error:
+        return f"{destination.url} cannot be reached: {error or type(error).__name__}"
+    if answer.status == 200 or (answer.status == 400 and '"errors"' in body):
+        return None
+    return f"{destination.url} answered {answer.status}, not as Plausible's API does; is the url right?"

@@ -1,0 +1,63 @@
+"""`logship check`: validate everything that `run` would use, and say all that is wrong at once."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from logship import checkup, plan, schema, settings
+from logship.cli.main import EX_CONFIG, config_option
+from logship.errors import ConfigError, Problem
+
+
+@click.command(
+    epilog="\b\nExamples:\n  logship check -c logship.yaml\n  logship check --show-rules\n  logship check --online"
+)
+@config_option
+@click.option("--online", is_flag=True, help="Also try each destination. Records nothing there.")
+@click.option("--show-rules", is_flag=True, help="Print the rules with their presets spelled out, and exit.")
+@click.option("--schema", "show_schema", is_flag=True, help="Print the JSON Schema for editors, and exit.")
+def command(config: Path, online: bool, show_rules: bool, show_schema: bool) -> None:
+    """Validate the configuration, and warn of what is legal but surely wrong.
+
+    One problem a line: FILE:LINE:COL: where: what we got, what to do. Exit code 78 when it cannot be used.
+    """
+    if show_schema:
+        click.echo(schema.text())
+        return
+    if show_rules:
+        rules = _plan(config).rules if config.exists() else plan.build(settings.Settings(state_dir=Path())).rules
+        click.echo(rules.shown())
+        return
+    problems, checked = _check(config)
+    notes: list[str] = []
+    if checked is not None:
+        found = checkup.offline(checked)
+        problems, notes = problems + found.problems, found.notes
+    if checked is not None and online:
+        problems += asyncio.run(checkup.online(checked.settings))
+    for line in (*problems, *notes):
+        click.echo(line)
+    errors = [problem for problem in problems if not problem.warning]
+    if errors:
+        sys.exit(EX_CONFIG if checked is None else 1)
+    click.echo(f"{config}: ok{f', {len(problems)} to look at' if problems else ''}")
+
+
+def _check(config: Path) -> tuple[list[Problem], plan.Plan | None]:
+    """Return every problem of the file, and the plan where one could be built."""
+    loaded, problems = settings.read_file(config, os.environ)
+    try:
+        built = plan.build(loaded)
+    except ConfigError as error:
+        problems = sorted([*problems, *error.problems], key=lambda problem: (problem.line, problem.column))
+        return problems, None
+    return problems, None if any(not problem.warning for problem in problems) else built
+
+
+def _plan(config: Path) -> plan.Plan:
+    return plan.build(settings.load(config, os.environ))

@@ -1,0 +1,39 @@
+"""`logship run`: the daemon, in the foreground."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from logship.cli.main import config_option
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  logship run                             with /etc/logship/logship.yaml
+  logship run -c logship.yaml --once      deliver what is there, then exit
+"""
+)
+@config_option
+@click.option("--once", is_flag=True, help="Read all there is, deliver it, save the checkpoint, exit.")
+@click.option(
+    "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True
+)
+@click.option("--log-format", type=click.Choice(["auto", "json", "text"]), default="auto", show_default=True)
+def command(config: Path, once: bool, log_level: str, log_format: str) -> None:
+    """Follow the logs and deliver events, until stopped.
+
+    Logs go to standard error: coloured text on a terminal, JSON lines elsewhere. SIGTERM stops cleanly, a second one
+    at once; SIGHUP, or saving the file, reloads the configuration.
+    """
+    import uvloop
+
+    from logship import daemon, logs
+    from logship.cli import progress
+
+    logs.configure(level=log_level, style=log_format)
+    running = daemon.Daemon(config, once=once)
+    with progress.of_daemon(running, enabled=once):
+        uvloop.run(running.run())

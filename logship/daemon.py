@@ -1,0 +1,246 @@
+"""The process around a pipeline: signals, the service manager, watching the configuration, reload, stop, exit code.
+
+A reload builds the new plan in full before anything changes; a file that is broken changes nothing. What needs a
+restart (`state_dir`, `admin`) is reported and left as it is, and the rest applies.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from logship import __version__, admin, plan, settings
+from logship.deadletter import DeadLetters
+from logship.errors import ConfigError, LogshipError
+from logship.metrics import Metrics
+from logship.pipeline import Pipeline
+from logship.progress.checkpoint import Checkpoint
+from logship.records import Outcome
+from logship.servicemanager import ServiceManager
+
+log = structlog.get_logger(__name__)
+
+_LOOK_EVERY = 1.0  # seconds between two looks at the configuration file
+_NEEDS_RESTART = ("state_dir", "admin")
+
+
+@dataclass(slots=True)
+class Reload:
+    """How the last attempt to read the configuration ended; shown by ``/status`` and asked for by `reload`."""
+
+    number: int = 0
+    hash: str = ""
+    at: float = 0.0
+    problems: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """Return JSON-able values."""
+        return {"number": self.number, "hash": self.hash, "at": self.at, "problems": list(self.problems)}
+
+
+class Daemon:
+    """One logship process: `run` it, and it returns when it was told to stop (or, with ``once``, is done)."""
+
+    def __init__(self, config: Path, *, once: bool = False) -> None:
+        self.config = config
+        self._once = once
+        self.metrics = Metrics()
+        self._manager = ServiceManager.from_environment()
+        self._reload_asked = asyncio.Event()
+        self.reloads = Reload()
+        self._pipeline: Pipeline | None = None
+        self._started = time.time()
+
+    async def run(self) -> None:
+        """Run until stopped. Raise ConfigError or StateError when it cannot start."""
+        loaded = settings.load(self.config, os.environ)
+        built = plan.build(loaded)
+        self._accepted(self.config.read_bytes())
+        with contextlib.closing(Checkpoint.open(loaded.state_dir)) as checkpoint:
+            if checkpoint.recovered:
+                self.metrics.checkpoint_recoveries.labels(checkpoint.recovered).inc()
+                log.error("checkpoint.damaged", used=checkpoint.recovered, state_dir=str(loaded.state_dir))
+            self._pipeline = Pipeline(
+                built,
+                checkpoint=checkpoint,
+                dead_letters=DeadLetters(loaded.state_dir / "dead-letter.jsonl"),
+                metrics=self.metrics,
+                once=self._once,
+            )
+            await self._run_pipeline(loaded)
+
+    async def _run_pipeline(self, loaded: settings.Settings) -> None:
+        async with contextlib.AsyncExitStack() as stack:
+            stack.enter_context(self._signals())
+            if loaded.admin is not None and not self._once:
+                await stack.enter_async_context(admin.serve(loaded.admin, self))
+            running = asyncio.ensure_future(self.pipeline.run())
+            side = [asyncio.ensure_future(self._report_to_manager())]
+            if not self._once:
+                side.append(asyncio.ensure_future(self._watch_config(loaded)))
+            self._running = running
+            log.info("logship.started", version=__version__, config=str(self.config), pid=os.getpid())
+            try:
+                await running
+            finally:
+                for task in side:
+                    task.cancel()
+                self._manager.tell("STOPPING=1")
+        log.info("logship.stopped", unsettled_lines=self.pipeline.unsettled_at_stop)
+
+    # -- what may be asked of it
+
+    def stop(self) -> None:
+        """Stop cleanly; asked a second time, leave at once: what is in flight may then be sent again."""
+        if self.pipeline.stopping:
+            log.warning("stop.forced", help="requests in flight may be sent again at the next start")
+            self._running.cancel()
+            return
+        log.info("stop.began", grace_period=self.pipeline.plan.settings.grace_period)
+        self._manager.tell("STOPPING=1")
+        self.pipeline.stop()
+
+    def ready(self) -> bool:
+        """Whether files are followed and every destination can deliver."""
+        return self.pipeline.ready
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """The running pipeline. RuntimeError before `run` has built it."""
+        if self._pipeline is None:
+            raise RuntimeError("the daemon does not run yet")
+        return self._pipeline
+
+    @property
+    def following(self) -> bool:
+        """Whether the pipeline runs and has looked at every file once."""
+        return self._pipeline is not None and self._pipeline.following
+
+    @property
+    def events_sent(self) -> int:
+        """How many deliveries were accepted so far, by every destination together."""
+        return self._pipeline.outcomes[Outcome.DELIVERED] if self._pipeline is not None else 0
+
+    @property
+    def bytes_read(self) -> tuple[int, int]:
+        """How many bytes were read of all the followed files, and how many there are."""
+        files = self._pipeline.status()["files"] if self._pipeline is not None else []
+        return sum(file["offset"] for file in files), sum(file["size"] for file in files)
+
+    def status(self) -> dict[str, Any]:
+        """Tell everything an operator asks for, as JSON-able values."""
+        return {
+            "version": __version__,
+            "pid": os.getpid(),
+            "started": self._started,
+            "config": str(self.config),
+            "ready": self.ready(),
+            "stopping": self.pipeline.stopping,
+            "reload": self.reloads.as_json(),
+            **self.pipeline.status(),
+        }
+
+    # -- signals and the service manager
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        calls = {signal.SIGTERM: self.stop, signal.SIGINT: self.stop, signal.SIGHUP: self._reload_asked.set}
+        for number, call in calls.items():
+            loop.add_signal_handler(number, call)
+        try:
+            yield
+        finally:
+            for number in calls:
+                loop.remove_signal_handler(number)
+
+    async def _report_to_manager(self) -> None:
+        """Say READY once files are followed and destinations can deliver; then feed the watchdog from the loop."""
+        said_ready = False
+        while True:
+            if not said_ready and self.ready():
+                said_ready = self._manager.tell("READY=1")
+            self._manager.tell("WATCHDOG=1", f"STATUS={self.pipeline.summary()}")
+            await asyncio.sleep(self._manager.interval)
+
+    # -- the configuration
+
+    async def _watch_config(self, running: settings.Settings) -> None:
+        """Notice a saved edit, an editor's rename, a swapped link or SIGHUP: whatever changes what is read there."""
+        seen = self._content_hash()
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._reload_asked.wait(), _LOOK_EVERY)
+            asked = self._reload_asked.is_set()
+            found = self._content_hash()
+            if not asked and found in (seen, None):
+                continue
+            if not asked:
+                found = await self._settled_hash(found)
+            self._reload_asked.clear()
+            seen = found
+            running = self._reload(running)
+
+    async def _settled_hash(self, found: str | None) -> str | None:
+        """Wait until two looks agree: editors write in pieces, and a ConfigMap's links are swapped one by one."""
+        while True:
+            await asyncio.sleep(_LOOK_EVERY / 4)
+            again = self._content_hash()
+            if again == found:
+                return found
+            found = again
+
+    def _content_hash(self) -> str | None:
+        try:
+            return hashlib.sha256(self.config.read_bytes()).hexdigest()
+        except OSError:
+            return None
+
+    def _reload(self, running: settings.Settings) -> settings.Settings:
+        """Read, build and apply; or leave everything as it is and say where the file is broken."""
+        self._manager.tell("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
+        try:
+            text = self.config.read_bytes()
+            loaded = self._keep_what_needs_restart(running, settings.load(self.config, os.environ))
+            self.pipeline.apply(plan.build(loaded))
+        except (LogshipError, OSError) as error:
+            self._refused(error)
+            return running
+        else:
+            self._accepted(text)
+            log.info("config.reloaded", config=str(self.config), hash=self.reloads.hash)
+            return loaded
+        finally:
+            self._manager.tell("READY=1")
+
+    def _keep_what_needs_restart(self, running: settings.Settings, loaded: settings.Settings) -> settings.Settings:
+        for name in _NEEDS_RESTART:
+            if getattr(running, name) != getattr(loaded, name):
+                log.warning("config.needs_restart", key=name, help="the rest of the change applies now")
+        return replace(loaded, **{name: getattr(running, name) for name in _NEEDS_RESTART})
+
+    def _accepted(self, text: bytes) -> None:
+        digest = hashlib.sha256(text).hexdigest()
+        self.reloads = Reload(self.reloads.number + 1, digest, time.time())
+        self.metrics.reloads.labels("accepted").inc()
+        self.metrics.reload_success.set(1)
+        self.metrics.reload_time.set(self.reloads.at)
+        self.metrics.config_hash.set(int(digest[:12], 16))
+
+    def _refused(self, error: LogshipError | OSError) -> None:
+        problems = error.problems if isinstance(error, ConfigError) else (error,)
+        self.reloads = Reload(self.reloads.number + 1, self.reloads.hash, time.time(), tuple(map(str, problems)))
+        self.metrics.reloads.labels("refused").inc()
+        self.metrics.reload_success.set(0)
+        for problem in problems:
+            log.error("config.refused", problem=str(problem), help="the old plan runs on")

@@ -1,0 +1,315 @@
+"""The whole path, put together: run a plan, apply a new one, stop in the order of the flow.
+
+    tailer -> sieve -> ledger.open -> destination.add -> (lanes, verdicts) -> ack -> ledger.settle -> checkpoint
+
+A plan is replaced between two chunks; what lives on stays here: open files and offsets (tailer), spans (ledger),
+queues (destinations). The log file is the queue, so the one place where reading waits is `Destination.add`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import time
+from collections import Counter, defaultdict
+from collections.abc import Coroutine, Hashable, Mapping, Sequence
+from typing import Any
+
+import structlog
+
+from logship.deadletter import DeadLetters
+from logship.dispatcher.destination import Destination
+from logship.metrics import Metrics
+from logship.plan import Plan
+from logship.progress.checkpoint import Checkpoint
+from logship.progress.ledger import Ledger
+from logship.records import Chunk, Delivery, Outcome
+from logship.settings import DestinationSettings
+from logship.sieve import Sieve, Sifted
+from logship.source.paths import Followed
+from logship.source.tailer import Tailer
+from logship.source.watch import Wakeup
+
+log = structlog.get_logger(__name__)
+
+_NEWS_EVERY = 60.0  # seconds between two log lines on the same kind of thing; the counters have them all
+SAVE_EVERY = 1.0  # seconds; the contract promises that a checkpoint is at most 2 s behind what has settled
+
+
+class Pipeline:
+    """A running plan. `run` returns when it was stopped, or with ``once`` when all there was has been delivered."""
+
+    def __init__(
+        self, plan: Plan, *, checkpoint: Checkpoint, dead_letters: DeadLetters, metrics: Metrics, once: bool = False
+    ) -> None:
+        self.plan = plan
+        self._checkpoint = checkpoint
+        self._dead_letters = dead_letters
+        self._metrics = metrics
+        self._once = once
+        self._ledger = Ledger()
+        self._stopping = asyncio.Event()
+        self._news = News()
+        self._sieves = self._make_sieves(plan)
+        self._destinations: dict[str, Destination] = {}
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._wakeup = Wakeup()
+        self._tailer = Tailer(
+            self._followed(plan),
+            positions=checkpoint.positions,
+            seen=checkpoint.sources,
+            metrics=metrics,
+            ledger=self._ledger,
+            wakeup=self._wakeup,
+            once=once,
+        )
+        self._lines: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        self.outcomes: Counter[Outcome] = Counter()
+        self.saved = True  # whether the last checkpoint reached the disk
+        self.unsettled_at_stop = 0
+
+    async def run(self) -> None:
+        """Follow, sift, deliver and remember, until stopped. Raise what no stage could deal with."""
+        with contextlib.closing(self._wakeup), contextlib.closing(self._tailer):
+            async with asyncio.TaskGroup() as tasks:
+                self._tasks = tasks
+                for settings in self.plan.settings.destinations:
+                    self._start(settings)
+                saving = tasks.create_task(self._save_regularly(), name="checkpoint")
+                feeding = tasks.create_task(self._feed(), name="feed")
+                await self._until_stopped(feeding)
+                await self._settle(feeding)
+                saving.cancel()
+                for task in self._running.values():
+                    task.cancel()
+            await self._save()
+
+    def stop(self) -> None:
+        """Stop in the order of the flow: read no more, settle what is in flight within the grace period, save."""
+        self._stopping.set()
+        self._tailer.stop()
+
+    def apply(self, plan: Plan) -> None:
+        """Swap the plan between two chunks. Offsets, open files and queued events live on."""
+        self._sieves = self._make_sieves(plan)
+        self._tailer.apply(self._followed(plan))
+        wanted = {settings.name: settings for settings in plan.settings.destinations}
+        for name in self._destinations.keys() - wanted.keys():
+            self._retire(name)
+        for name, settings in wanted.items():
+            if name in self._destinations:
+                self._destinations[name].max_event_age = plan.settings.max_event_age
+                self._destinations[name].apply(settings)
+            else:
+                self._start(settings)
+        self.plan = plan
+
+    @property
+    def stopping(self) -> bool:
+        """Whether a stop was asked for."""
+        return self._stopping.is_set()
+
+    @property
+    def following(self) -> bool:
+        """Whether every file has been looked for at least once."""
+        return self._tailer.ready.is_set()
+
+    @property
+    def ready(self) -> bool:
+        """Whether files are followed and every destination can deliver, and no stop is under way."""
+        able = all(each.status()["state"] == "ok" for each in self._destinations.values())
+        return self.following and able and self.saved and not self.stopping
+
+    def status(self) -> dict[str, Any]:
+        """Tell what is going on, as JSON-able values: files, destinations, lines not settled."""
+        return {
+            "files": self._tailer.status(),
+            "destinations": [destination.status() for destination in self._destinations.values()],
+            "lines": {name: dict(counts) for name, counts in self._lines.items()},
+            "unsettled_lines": self._ledger.unsettled(),
+            "oldest_unsettled_seconds": self._oldest_unsettled(),
+            "checkpoint_saved": self.saved,
+        }
+
+    def summary(self) -> str:
+        """Say in one line how it goes, for the service manager."""
+        lines = sum((counts for counts in self._lines.values()), Counter[str]())
+        state = "stopping" if self.stopping else "delivering" if self.ready else "not ready"
+        return f"{state}: {lines['read']} lines read, {lines['events']} events, {self._ledger.unsettled()} unsettled"
+
+    # -- feeding: the one loop through which every line goes
+
+    async def _feed(self) -> None:
+        async for chunk in self._tailer.chunks():
+            sifted = self._sieves[chunk.source].sift(chunk, time.time())
+            deliveries = self._open(chunk, sifted)
+            self._count(chunk, sifted)
+            for name, batch in deliveries.items():
+                await self._destinations[name].add(batch)
+
+    def _open(self, chunk: Chunk, sifted: Sifted) -> Mapping[str, Sequence[Delivery]]:
+        """Open the spans of a chunk's survivors, before the first of their deliveries is queued."""
+        parts = [(start, len(deliveries)) for start, deliveries in sifted.survivors]
+        spans = self._ledger.open(chunk.file, chunk.start, chunk.end, parts, time.monotonic())
+        by_destination: dict[str, list[Delivery]] = defaultdict(list)
+        for span, (_, deliveries) in zip(spans, sifted.survivors, strict=True):
+            for delivery in deliveries:
+                delivery.span = span
+                by_destination[delivery.destination].append(delivery)
+        return by_destination
+
+    def _ack(self, delivery: Delivery, outcome: Outcome) -> None:
+        self.outcomes[outcome] += 1
+        if delivery.span is not None:
+            self._ledger.settle(delivery.span)
+
+    def _count(self, chunk: Chunk, sifted: Sifted) -> None:
+        source, metrics = chunk.source, self._metrics
+        self._lines[source].update(
+            read=sifted.lines,
+            events=sum(len(deliveries) for _, deliveries in sifted.survivors),
+            dropped=sifted.dropped.total(),
+            unparsed=sifted.unparsed.total(),
+            expired=sifted.expired,
+        )
+        metrics.lines_read.labels(source).inc(sifted.lines)
+        for counter, counts in (
+            (metrics.lines_unparsed, sifted.unparsed),
+            (metrics.lines_dropped, sifted.dropped),
+            (metrics.limits_applied, sifted.cuts),
+        ):
+            for reason, number in counts.items():
+                counter.labels(source, reason).inc(number)
+        for counter, number in (
+            (metrics.lines_expired, sifted.expired),
+            (metrics.lines_oversized, chunk.oversized),
+            (metrics.nul_bytes, sifted.nul_bytes),
+        ):
+            if number:
+                counter.labels(source).inc(number)
+        self._tell(chunk, sifted)
+
+    def _tell(self, chunk: Chunk, sifted: Sifted) -> None:
+        """Log what is news about a file. Never the line itself: it holds a visitor's address."""
+        if sifted.detected is not None:
+            found = sifted.detected
+            log.info("format.detected", path=chunk.path, format=found.name, confidence=round(found.confidence, 2))
+        if sifted.first_unparsed is not None and self._news.due((chunk.source, "unparsed")):
+            offset, unparsed = sifted.first_unparsed
+            log.warning(
+                "lines.unparsed",
+                path=chunk.path,
+                offset=offset,
+                column=unparsed.position + 1,
+                reason=unparsed.reason,
+                lines=sum(sifted.unparsed.values()),
+                help="logship explain shows why",
+            )
+
+    # -- stopping
+
+    async def _until_stopped(self, feeding: asyncio.Task[None]) -> None:
+        """Wait until reading ends by itself (``once``), or until a stop, and then for the chunk at hand."""
+        await _first(feeding, self._stopping.wait())
+
+    async def _settle(self, feeding: asyncio.Task[None]) -> None:
+        """Settle what is queued and in flight: within the grace period after a stop, all of it with ``once``."""
+        destinations = [*self._destinations.values()]
+        if not self._stopping.is_set():
+            settling = asyncio.gather(*(each.stop(math.inf) for each in destinations))
+            await _first(settling, self._stopping.wait())
+            if settling.done():
+                return
+            settling.cancel()
+        deadline = time.monotonic() + self.plan.settings.grace_period
+        await asyncio.wait({feeding}, timeout=self.plan.settings.grace_period)
+        feeding.cancel()
+        await asyncio.gather(*(each.stop(max(0.0, deadline - time.monotonic())) for each in destinations))
+        self.unsettled_at_stop = self._ledger.unsettled()
+        if self.unsettled_at_stop:
+            log.warning(
+                "stop.unsettled",
+                lines=self.unsettled_at_stop,
+                help="read and sent again at the next start; requests in flight may then be counted twice",
+            )
+
+    # -- remembering
+
+    async def _save_regularly(self) -> None:
+        while True:
+            await asyncio.sleep(SAVE_EVERY)
+            await self._save()
+
+    async def _save(self) -> None:
+        """Save the watermarks. A disk that is full or read-only is survived: the old checkpoint holds, we try again."""
+        positions, sources = self._tailer.positions(), self._tailer.sources
+        try:
+            await asyncio.to_thread(self._checkpoint.save, positions, sources)
+        except OSError as error:
+            self._metrics.checkpoints.labels("failed").inc()
+            if self.saved or self._news.due("checkpoint"):
+                told = str(error)
+                log.error("checkpoint.failed", error=told, help="delivery goes on; a crash now would send again")
+            self.saved = False
+        else:
+            self._metrics.checkpoints.labels("saved").inc()
+            if not self.saved:
+                log.info("checkpoint.recovered")
+            self.saved = True
+        self._metrics.oldest_unsettled.set(self._oldest_unsettled())
+
+    def _oldest_unsettled(self) -> float:
+        read_at = self._ledger.oldest()
+        return time.monotonic() - read_at if read_at is not None else 0.0
+
+    # -- what a plan needs around it
+
+    def _start(self, settings: DestinationSettings) -> None:
+        destination = self._destinations[settings.name] = Destination(
+            settings,
+            ack=self._ack,
+            dead_letters=self._dead_letters,
+            metrics=self._metrics,
+            max_event_age=self.plan.settings.max_event_age,
+        )
+        self._running[settings.name] = self._tasks.create_task(destination.run(), name=f"destination {settings.name}")
+
+    def _retire(self, name: str) -> None:
+        """Let a destination that was taken out of the configuration deliver what it holds, then end."""
+        destination, running = self._destinations.pop(name), self._running.pop(name)
+
+        async def drain() -> None:
+            await destination.stop(math.inf)
+            running.cancel()
+
+        self._tasks.create_task(drain(), name=f"retire {name}")
+
+    def _make_sieves(self, plan: Plan) -> dict[str, Sieve]:
+        return {name: source.sieve(plan.settings.max_event_age) for name, source in plan.sources.items()}
+
+    def _followed(self, plan: Plan) -> list[Followed]:
+        return [source.followed(once=self._once) for source in plan.sources.values()]
+
+
+async def _first(work: asyncio.Future[Any], signal: Coroutine[Any, Any, object]) -> None:
+    """Wait for work to be done, or for a signal that comes before."""
+    waiting = asyncio.ensure_future(signal)
+    await asyncio.wait({work, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+
+
+class News:
+    """Say of a kind of thing whether it is news: once, and then again only after a while."""
+
+    def __init__(self, every: float = _NEWS_EVERY) -> None:
+        self._every = every
+        self._told: dict[Hashable, float] = {}
+
+    def due(self, kind: Hashable) -> bool:
+        """Return True when this kind was not told within the last ``every`` seconds, and note that it is now."""
+        now = time.monotonic()
+        if now - self._told.get(kind, -math.inf) < self._every:
+            return False
+        self._told[kind] = now
+        return True

@@ -1,0 +1,98 @@
+"""What settings mean once compiled: formats, client rules, rule tables. Built in full, or refused with every problem.
+
+A Plan is immutable and does nothing by itself: `check` and `explain` build one to look at, the pipeline runs one and
+swaps it for another between two chunks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from logship.dispatcher import request
+from logship.errors import ConfigError, Problem
+from logship.parser import formats, wrappers
+from logship.parser.client import ClientRule
+from logship.parser.formats import FormatError, LogFormat
+from logship.router.table import Rules, Table
+from logship.settings import Settings, SourceSettings
+from logship.sieve import Sieve
+from logship.source.paths import Followed
+
+
+@dataclass(frozen=True, slots=True)
+class SourcePlan:
+    """One source, compiled. ``format`` is None where each file's format is to be detected."""
+
+    settings: SourceSettings
+    table: Table
+    client: ClientRule
+    format: LogFormat | None
+    log_fields: frozenset[str]
+
+    def sieve(self, max_event_age: float | None) -> Sieve:
+        """Make a sieve that remembers nothing yet."""
+        return Sieve(self.table, self.client, self.format, log_fields=self.log_fields, max_event_age=max_event_age)
+
+    def followed(self, *, once: bool) -> Followed:
+        """Say what the tailer is to follow. ``once`` reads a file that was there before from its beginning."""
+        return Followed(
+            name=self.settings.name,
+            path=self.settings.path,
+            exclude=self.settings.exclude,
+            start_at=self.settings.start_at or ("beginning" if once else "end"),
+            cut=wrappers.cut(self.settings.wrapper),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Settings as compiled: everything that can be wrong with them has been found."""
+
+    settings: Settings
+    rules: Rules
+    sources: Mapping[str, SourcePlan]
+
+
+def build(settings: Settings) -> Plan:
+    """Compile settings. Raise ConfigError with every problem that only compiling can find."""
+    problems: list[Problem] = []
+    _check_destinations(settings, problems)
+    rules = _compile_rules(settings, problems)
+    sources = {each.name: _compile_source(each, rules, problems) for each in settings.sources}
+    if problems or rules is None:
+        raise ConfigError(problem.at(*settings.place(problem.where)) for problem in problems)
+    return Plan(settings, rules, {name: source for name, source in sources.items() if source is not None})
+
+
+def _check_destinations(settings: Settings, problems: list[Problem]) -> None:
+    """Lay out a request for each: that is where a header that cannot be sent is found."""
+    for destination in settings.destinations:
+        try:
+            request.renderer(destination)
+        except ConfigError as error:
+            problems.extend(error.problems)
+
+
+def _compile_rules(settings: Settings, problems: list[Problem]) -> Rules | None:
+    try:
+        return Rules(settings.rules, destinations=[each.name for each in settings.destinations])
+    except ConfigError as error:
+        problems.extend(error.problems)
+        return None
+
+
+def _compile_source(source: SourceSettings, rules: Rules | None, problems: list[Problem]) -> SourcePlan | None:
+    client = format_ = None
+    try:
+        client = ClientRule(source.client_ip.trusted_proxies, source.client_ip.field)
+    except FormatError as error:
+        problems.append(Problem(f"{source.where}.client_ip", str(error)))
+    try:
+        format_ = None if source.format == "auto" else formats.compile(source.format, wrapper=source.wrapper)
+    except FormatError as error:
+        problems.append(Problem(f"{source.where}.format", str(error)))
+        return None
+    if client is None or rules is None:
+        return None
+    return SourcePlan(source, Table(rules, source), client, format_, rules.log_fields)

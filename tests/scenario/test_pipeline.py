@@ -1,0 +1,162 @@
+"""The whole path in one process: a real file, the real stages, the embedded receiver on loopback."""
+
+import asyncio
+import contextlib
+import os
+from collections import Counter
+from datetime import UTC, datetime
+
+import aiohttp
+import pytest
+
+from logship import plan, settings
+from logship.deadletter import DeadLetters
+from logship.metrics import Metrics
+from logship.pipeline import Pipeline
+from logship.progress.checkpoint import Checkpoint
+from logship.receiver import server
+
+FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:127.0) Gecko/20100101 Firefox/127.0"
+
+
+@pytest.fixture
+async def receiver():
+    async with server.serve("127.0.0.1", 0, keep_addresses=True) as running:
+        yield running
+
+
+class World:
+    """A directory with a log, a configuration and a state directory, and pipelines run over them one after another."""
+
+    def __init__(self, directory, url):
+        self.log = directory / "access.log"
+        self.log.touch()
+        self.directory, self.url = directory, url
+        self.extra = ""
+
+    def write(self, *paths, agent=FIREFOX, status=200, when=None):
+        when = (when or datetime.now(UTC)).strftime("%d/%b/%Y:%H:%M:%S +0000")
+        with self.log.open("a") as log:
+            for path in paths:
+                log.write(f'203.0.113.7 - - [{when}] "GET {path} HTTP/1.1" {status} 5 "-" "{agent}"\n')
+
+    def plan(self):
+        text = f"""
+state_dir: {self.directory}/state
+admin: null
+destinations: {{here: {{url: "{self.url}", retry: {{initial: 10ms, max: 50ms}}}}}}
+sources: [{{path: {self.log}, site: "https://example.com", start_at: beginning}}]
+{self.extra}
+"""
+        path = self.directory / "logship.yaml"
+        path.write_text(text)
+        return plan.build(settings.load(path, os.environ))
+
+    @contextlib.asynccontextmanager
+    async def running(self, *, once=False):
+        with contextlib.closing(Checkpoint.open(self.directory / "state")) as checkpoint:
+            letters = DeadLetters(self.directory / "state" / "dead-letter.jsonl")
+            pipeline = Pipeline(self.plan(), checkpoint=checkpoint, dead_letters=letters, metrics=Metrics(), once=once)
+            task = asyncio.ensure_future(pipeline.run())
+            try:
+                yield pipeline
+                if not once:
+                    pipeline.stop()
+                await task
+            finally:
+                task.cancel()
+
+    async def once(self):
+        async with self.running(once=True) as pipeline:
+            pass
+        return pipeline
+
+    async def paths(self):
+        async with aiohttp.ClientSession() as api, api.get(f"{self.url}/api/events", params={"limit": 1000}) as answer:
+            return [event["pathname"] for event in await answer.json()]
+
+    async def until(self, condition):
+        async with asyncio.timeout(15):
+            while not await condition():
+                await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+def world(tmp_path, receiver):
+    return World(tmp_path, receiver.url)
+
+
+async def test_a_page_view_written_while_running_arrives(world):
+    """A line appended to a followed log is an event at the receiver."""
+    async with world.running():
+        world.write("/a", "/style.css", "/b")
+        await world.until(lambda: arrived(world, 2))
+    assert await world.paths() == ["/a", "/b"]
+
+
+async def test_once_delivers_what_is_there_and_ends(world):
+    """`run --once` reads everything, waits for every answer and saves where it stands."""
+    world.write(*(f"/{n}" for n in range(500)))
+    await world.once()
+    assert Counter(await world.paths()) == Counter(f"/{n}" for n in range(500))
+
+
+async def test_nothing_is_sent_twice_after_a_clean_stop(world):
+    """A second run begins where the first one stopped."""
+    world.write("/first")
+    await world.once()
+    world.write("/second")
+    await world.once()
+    assert await world.paths() == ["/first", "/second"]
+
+
+async def test_one_visitors_events_arrive_in_the_order_of_the_log(world):
+    """One visitor, one lane: order is kept."""
+    world.write(*(f"/{n}" for n in range(300)))
+    await world.once()
+    assert await world.paths() == [f"/{n}" for n in range(300)]
+
+
+async def test_an_old_line_expires_and_is_counted(world):
+    """Plausible stamps events on arrival: yesterday's line is not today's visit."""
+    world.write("/old", when=datetime(2020, 1, 1, tzinfo=UTC))
+    world.write("/new")
+    pipeline = await world.once()
+    assert await world.paths() == ["/new"]
+    assert pipeline.status()["lines"]["access"]["expired"] == 1
+
+
+async def test_a_rotation_under_way_loses_nothing(world):
+    """Lines written to the renamed file, and to its successor, all arrive, once."""
+    async with world.running() as pipeline:
+        await world.until(following(pipeline))
+        for n in range(5):
+            world.write(f"/{n}/before")
+            world.log.rename(f"{world.log}.{5 - n}")
+            world.log.touch()
+            world.write(f"/{n}/after")
+        await world.until(lambda: arrived(world, 10))
+    assert Counter(await world.paths()) == Counter(f"/{n}/{side}" for n in range(5) for side in ("before", "after"))
+
+
+async def test_a_new_plan_is_applied_between_two_chunks(world):
+    """Rules change while it runs; offsets stay, nothing is read again."""
+    async with world.running() as pipeline:
+        world.write("/a")
+        await world.until(lambda: arrived(world, 1))
+        world.extra = "rules: [{name: none of b, when: {path: /b}, drop: true}, {preset: pageviews}]"
+        pipeline.apply(world.plan())
+        world.write("/b", "/c")
+        await world.until(lambda: arrived(world, 2))
+    assert await world.paths() == ["/a", "/c"]
+
+
+def following(pipeline):
+    async def condition():
+        return pipeline.following
+
+    return condition
+
+
+async def arrived(world, number):
+    return len(await world.paths()) >= number
