@@ -26,7 +26,7 @@ from urllib.parse import urlsplit
 from logship.errors import ConfigError, Problem
 from logship.language import kinds, notations, tree
 from logship.language.kinds import FAULTY, FLAG, LOOSE, Key, Optional, Section, Several, Spot, Table, Text, Word, key
-from logship.language.notations import MisfitError, meant, quoted
+from logship.language.notations import MisfitError, listed, meant, quoted
 from logship.language.notations import Secret as Secret  # for those who mask it
 
 MAX_BYTES = 4 << 20  # of a configuration file: thousands of sources; a log file given by mistake is refused unread
@@ -118,8 +118,7 @@ class TlsSettings:
 def _retry(spot: Spot, values: dict[str, Any]) -> RetrySettings:
     retry = RetrySettings(**values)
     if retry.initial > retry.max:
-        first, last = (notations.shown_duration(seconds) for seconds in (retry.initial, retry.max))
-        spot.fault(f"initial ({first}) is more than max ({last})")
+        spot.fault('"initial" is more than "max"')
     return retry
 
 
@@ -200,8 +199,8 @@ def _one_format(spot: Spot, values: dict[str, Any]) -> Any:
     if len(values) > 1:
         return spot.fault('"json" and "regex" exclude each other')
     if not values.get("json", True):
-        return spot.fault("json: no field is named")
-    return values or spot.fault('"json" or "regex" is wanted here')
+        return spot.beside("json").fault("no field is named; write {client_ip: KEY, ...}")
+    return values or (FAULTY if spot.faulty else spot.fault('"json" or "regex" is wanted here'))
 
 
 _FORMAT_FIELDS = Table(
@@ -376,7 +375,7 @@ def _bot(text: str) -> str:
     if text.lower() in ("true", "false"):
         return text.lower()
     if text not in BOT_CLASSES:
-        hint = meant(text, BOT_CLASSES) or f"; known: {', '.join(BOT_CLASSES)}"
+        hint = meant(text, BOT_CLASSES) or f"; {listed(BOT_CLASSES)}"
         raise MisfitError(f"{quoted(text)} is neither true, false nor a class of bots{hint}")
     return str(text)
 
@@ -813,7 +812,8 @@ def _hostless(settings: Settings) -> Iterator[Problem]:
             continue
         if source.format in _HOSTLESS:
             yield Problem(
-                source.where, f'the format "{source.format}" has no host; add "site: https://example.com", your own'
+                source.where,
+                f'the format {quoted(source.format)} has no host; add "site: https://example.com", your own',
             )
         elif source.format == "auto":
             told = 'without "site", lines that carry no host become no event; add "site: https://example.com", your own'
@@ -828,7 +828,7 @@ def _unknown_destinations(settings: Settings) -> Iterator[Problem]:
             if name in rule.to[:index]:
                 yield Problem(where, f"{quoted(name)} is listed twice")
             elif name not in names and f"destinations.{name}" not in settings.places:
-                hint = meant(name, names) or f"; known: {', '.join(names)}"
+                hint = meant(name, names) or f"; {listed(names)}"
                 yield Problem(where, f"unknown destination {quoted(name)}{hint}")
 
 
@@ -850,7 +850,7 @@ def _unknown_sources(settings: Settings) -> Iterator[Problem]:
     for test in (test for rule in settings.rules for test in _tests(rule.when) if test.field == "source"):
         for index, value in enumerate(test.values):
             if not any(_may_match(value, name) for name in names):
-                hint = meant(value, names) or f"; known: {', '.join(map(str, names))}"
+                hint = meant(value, names) or f"; {listed(names)}"
                 yield Problem(_element(settings, test.where, index), f"no source is called {quoted(value)}{hint}")
 
 
@@ -901,7 +901,7 @@ def _destination_doubts(each: DestinationSettings) -> Iterator[tuple[str, str]]:
     if each.connections > _MANY_CONNECTIONS:
         yield (
             f"{where}.connections",
-            f"{each.connections} are more than any Plausible needs; 16 carry thousands of events a second",
+            "more than any Plausible needs; 16 carry thousands of events a second",
         )
     if not each.tls.verify:
         yield (

@@ -14,7 +14,7 @@ from typing import Any
 
 from logship.errors import Problem
 from logship.language import notations, tree
-from logship.language.notations import MisfitError, Secret, meant, quoted
+from logship.language.notations import MisfitError, Secret, listed, meant, quoted
 
 _VARIABLE = re.compile(r"\$?\$\{(?P<inside>[^}]*)\}?")
 _INSIDE = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>.*))?", re.DOTALL | re.ASCII)
@@ -107,14 +107,18 @@ class Kind(ABC):
 
     def refuse(self, spot: Spot) -> _Faulty:
         """Note that something else stands here."""
-        return spot.fault(f"got {_name(spot.node)}; {self.noun} is wanted here")
+        if isinstance(spot.node, tree.Scalar) and spot.node.empty:
+            return spot.fault(f"has no value; {self.noun} is wanted here")
+        braces = ' (put a text with braces in quotes: "{path}")' if _is_template(spot.node) else ""
+        return spot.fault(f"got {_NAMES[type(spot.node)]}; {self.noun} is wanted here{braces}")
 
 
-def _name(node: tree.Node) -> str:
-    if isinstance(node, tree.Mapping):
-        braces = any(isinstance(value, tree.Scalar) and value.empty for _, value in node.pairs)
-        return 'a mapping (a text with braces stands in quotes: "{path}")' if braces else "a mapping of keys"
-    return "a list" if isinstance(node, tree.Sequence) else "nothing" if node.empty else "a single value"
+_NAMES = {tree.Scalar: "a single value", tree.Sequence: "a list", tree.Mapping: "a mapping of keys"}
+
+
+def _is_template(node: tree.Node) -> bool:
+    """Tell whether a mapping is what YAML makes of ``{path}`` without quotes."""
+    return isinstance(node, tree.Mapping) and any(_nothing(value) for _, value in node.pairs)
 
 
 class Text(Kind):
@@ -210,7 +214,7 @@ class Word(Text):
     def choose(self, text: str) -> str:
         """Return the word."""
         if text not in self.words:
-            hint = meant(text, self.words) or f"; known: {', '.join(self.words)}"
+            hint = meant(text, self.words) or f"; {listed(self.words)}"
             raise MisfitError(f"{quoted(text)} is not known here{hint}")
         return str(text)
 
@@ -466,20 +470,18 @@ class Section(Kind):
         return self.build(spot, good)
 
     def unknown(self, name: str, spot: Spot) -> str:
-        """Return what to say of a key that is not known here."""
-        elsewhere = self.home_of(name, spot.reading.root)
-        if elsewhere:
-            return f"unknown {self.thing} here; it belongs in {elsewhere}"
-        hint = meant(name, self.keys)
-        return f"unknown {self.thing}{hint}" if hint else f"unknown {self.thing}; known: {', '.join(self.keys)}"
-
-    def home_of(self, name: str, root: Section) -> str:
-        """Return the one place where such a key is known: just below, else anywhere; empty when that is not sure."""
-        below = [path for path, section in sections(self) if section is not self and name in section.keys]
+        """Return what to say of a key that is not known here: the surest of what may help."""
+        nearest = (next(sections(each.kind, each.name), None) for each in self.keys.values())
+        below = [found[0] for found in nearest if found and name in found[1].keys]
+        everywhere = [path or "the top level" for path, section in sections(spot.reading.root) if name in section.keys]
         if len(below) == 1:
-            return f'"{below[0]}"'
-        everywhere = [path for path, section in sections(root) if name in section.keys]
-        return (f'"{everywhere[0]}"' if everywhere[0] else "the top level") if len(everywhere) == 1 else ""
+            return f'unknown {self.thing} here; it belongs in "{below[0]}"'
+        if hint := meant(name, self.keys, closeness=0.85):
+            return f"unknown {self.thing}{hint}"
+        if len(everywhere) == 1:
+            return f'unknown {self.thing} here; it belongs in "{everywhere[0]}"'
+        hint = meant(name, self.keys) or f"; {listed(each.name for each in self.described())}"
+        return f"unknown {self.thing}{hint}"
 
     def schema(self) -> dict[str, Any]:
         """Return the schema of the mapping: its keys, and no other."""

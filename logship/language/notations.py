@@ -47,11 +47,15 @@ class Secret(str):
         return "'***'"
 
 
+def shown(text: str) -> str:
+    """Return the text for a message, bounded; a Secret as it was written, a URL without its password."""
+    written = text.written if isinstance(text, Secret) else _USERINFO.sub("***@", text)
+    return written if len(written) <= 60 else written[:57] + "..."
+
+
 def quoted(text: str) -> str:
-    """Return the text in quotes for a message, bounded; a Secret as it was written, a URL without its password."""
-    shown = text.written if isinstance(text, Secret) else _USERINFO.sub("***@", text)
-    shown = shown if len(shown) <= 60 else shown[:57] + "..."
-    return f'"{shown}"'
+    """Return what `shown` returns, in quotes."""
+    return f'"{shown(text)}"'
 
 
 def akin(source: str, text: str) -> str:
@@ -59,10 +63,15 @@ def akin(source: str, text: str) -> str:
     return Secret(text, source.written) if isinstance(source, Secret) else text
 
 
-def meant(text: str, known: Iterable[str]) -> str:
+def meant(text: str, known: Iterable[str], closeness: float = 0.6) -> str:
     """Return `` (did you mean "x"?)``, or nothing when no known word is close."""
-    close = get_close_matches(text, list(known), n=1, cutoff=0.6)
-    return f' (did you mean "{close[0]}"?)' if close else ""
+    close = get_close_matches(text, list(known), n=1, cutoff=closeness)
+    return f" (did you mean {quoted(close[0])}?)" if close else ""
+
+
+def listed(known: Iterable[str]) -> str:
+    """Return ``known: a, b``."""
+    return f"known: {', '.join(shown(text) for text in known)}"
 
 
 def _write(text: str, better: str) -> str:
@@ -267,53 +276,60 @@ def amount(text: str) -> str:
 def listen(text: str) -> tuple[str, int]:
     """Return host and port of ``127.0.0.1:9469`` or ``[::1]:9469``."""
     host, _, port = text.rpartition(":")
-    if not port.isascii() or not port.isdigit() or int(port) > 65535 or (":" in host and host[0] + host[-1] != "[]"):
+    if (
+        not re.fullmatch(r"\d{1,5}", port, re.ASCII)
+        or int(port) > 65535
+        or (":" in host and host[0] + host[-1] != "[]")
+    ):
         raise MisfitError(f'{quoted(text)} is no host:port, as in "127.0.0.1:9469" or "[::1]:9469"')
     if not host:
-        raise MisfitError(f'{quoted(text)} names no host; "127.0.0.1:{int(port)}", or "0.0.0.0:{int(port)}" for all')
-    return host_name(host).strip("[]"), int(port)
+        raise MisfitError(
+            f"{quoted(text)} names no host{_write(text, f'127.0.0.1:{port}')}, or 0.0.0.0 for all addresses"
+        )
+    return host_name(host, text).strip("[]"), int(port)
 
 
-def host_name(text: str) -> str:
-    """Return a host as a browser sends it: lower case, IDN as punycode, an IPv6 address canonical in brackets."""
-    if text.startswith("["):
-        return f"[{_address(text, text.strip('[]')).compressed}]"
-    host = _ascii(text).lower().removesuffix(".")
+def host_name(host: str, text: str) -> str:
+    """Return a host as a browser sends it: lower case, IDN as punycode, an IPv6 address canonical in brackets.
+
+    ``text`` is what the host was found in; messages quote it.
+    """
+    if host.startswith("["):
+        return f"[{_address(host.strip('[]'), text).compressed}]"
+    host = _ascii(host, text).lower().removesuffix(".")
     labels = host.split(".")
     if len(host) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
-        raise MisfitError(f"{quoted(text)} is no host name")
-    if labels[-1].isdigit():
-        _address(text, host)
-    return host
+        raise MisfitError(f"{quoted(text)} holds no valid host name")
+    return str(_address(host, text)) if labels[-1].isdigit() else host
 
 
-def _address(text: str, address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+def _address(address: str, text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     try:
         return ipaddress.ip_address(address)
     except ValueError as error:
-        raise MisfitError(f"{quoted(text)} is no IP address") from error
+        raise MisfitError(f"{quoted(text)} holds no valid IP address") from error
 
 
-def _ascii(text: str) -> str:
-    if text.isascii():
-        return text
+def _ascii(host: str, text: str) -> str:
+    if host.isascii():
+        return host
     import idna  # comes with aiohttp (yarl); its tables are large, and few need them
 
     try:
-        return idna.encode(text, uts46=True).decode()
+        return idna.encode(host, uts46=True).decode()
     except idna.IDNAError as error:
-        raise MisfitError(f"{quoted(text)} is no host name") from error
+        raise MisfitError(f"{quoted(text)} holds no valid host name") from error
 
 
 def host_pattern(text: str) -> str:
     """Return a virtual host's name in lower case, in which ``*`` stands for any part."""
-    if "://" in text or "/" in text or re.search(r":\d+$", text):
+    if "/" in text or re.search(r":\d+$", text):
         raise MisfitError(f"{quoted(text)} must be a host alone: no scheme, port or path")
     if not re.search(r"[*?[{]", text):
-        return akin(text, host_name(text))
+        return akin(text, host_name(text, text))
     if re.search(r"\s", text):
         raise MisfitError(f'{quoted(text)} is no host pattern, as in "*.example.com"')
-    return akin(text, ".".join(part if part.isascii() else _ascii(part) for part in text.lower().split(".")))
+    return akin(text, ".".join(_ascii(part, text) for part in text.lower().split(".")))
 
 
 def site(text: str) -> str:
@@ -322,8 +338,8 @@ def site(text: str) -> str:
         raise MisfitError(f"{quoted(text)} has no scheme{_write(text, f'https://{text}')}")
     url = _split(text)
     if url.path not in ("", "/") or url.query:
-        raise MisfitError(f"{quoted(text)} has a path; a site is scheme and host{_write(text, _origin(url))}")
-    return akin(text, _origin(url))
+        raise MisfitError(f"{quoted(text)} has a path; a site is scheme and host{_write(text, _origin(url, text))}")
+    return akin(text, _origin(url, text))
 
 
 def api_url(text: str) -> str:
@@ -332,7 +348,7 @@ def api_url(text: str) -> str:
         raise MisfitError(f"{quoted(text)} has no scheme{_write(text, f'https://{text}')}")
     url = _split(text)
     path = "/api/event" if url.path in ("", "/") else url.path
-    return akin(text, _origin(url) + path + (f"?{url.query}" if url.query else ""))
+    return akin(text, _origin(url, text) + path + (f"?{url.query}" if url.query else ""))
 
 
 def proxy_url(text: str) -> str:
@@ -343,7 +359,7 @@ def proxy_url(text: str) -> str:
     if url.path not in ("", "/") or url.query:
         raise MisfitError(f"{quoted(text)} has a path; a proxy is scheme, host and port")
     user = f"{url.netloc.rpartition('@')[0]}@" if "@" in url.netloc else ""
-    return akin(text, _origin(url).replace("://", f"://{user}", 1))
+    return akin(text, _origin(url, text).replace("://", f"://{user}", 1))
 
 
 def _split(text: str, *, userinfo: bool = False) -> SplitResult:
@@ -367,10 +383,10 @@ def _split(text: str, *, userinfo: bool = False) -> SplitResult:
     return url
 
 
-def _origin(url: SplitResult) -> str:
+def _origin(url: SplitResult, text: str) -> str:
     host = url.hostname or ""
     port = f":{url.port}" if url.port and url.port != _PORTS[url.scheme] else ""
-    return f"{url.scheme}://{host_name(f'[{host}]' if ':' in host else host)}{port}"
+    return f"{url.scheme}://{host_name(f'[{host}]' if ':' in host else host, text)}{port}"
 
 
 def domain(text: str) -> str:
@@ -378,7 +394,9 @@ def domain(text: str) -> str:
     if "://" in text:
         raise MisfitError(f"{quoted(text)} has a scheme{_write(text, text.partition('://')[2].rstrip('/'))}")
     if "," in text:
-        raise MisfitError(f'{quoted(text)} has a comma; it is one site of Plausible (send to several with "continue")')
+        raise MisfitError(
+            f"{quoted(text)} has a comma; it is one site of Plausible, and a second one takes a second rule"
+        )
     if not text or re.search(r"\s", text) or text != text.strip("/"):
         raise MisfitError(f'{quoted(text)} is no site of Plausible; write it as it is called there, "example.com"')
     return akin(text, printable(text).lower())
@@ -412,8 +430,8 @@ def trusted(text: str) -> str:
     if text.lower() in ADDRESS_SETS or text == "unix:":
         return text
     if re.fullmatch(r"[A-Za-z_-]+", text):
-        known = ", ".join(ADDRESS_SETS)
-        raise MisfitError(f"{quoted(text)} is no known set of addresses{meant(text, ADDRESS_SETS)}; known: {known}")
+        hint = meant(text, ADDRESS_SETS)
+        raise MisfitError(f"{quoted(text)} is no known set of addresses{hint}; {listed(ADDRESS_SETS)}")
     return network(text)
 
 

@@ -1,0 +1,833 @@
+"""The configuration: what is read, what is refused and in which words, and that its descriptions are current."""
+
+# ruff: noqa: E501 - a problem is one line, and the tables here hold whole ones
+
+import ast
+import json
+import re
+from dataclasses import fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from logship import schema, settings
+from logship.errors import ConfigError, Problem
+from logship.language import notations, tree
+from logship.settings import AllOf, AnyOf, Not, RuleSettings, Secret, Settings, When
+from logship.settings import Test as Asked
+
+REPO = Path(__file__).resolve().parents[2]
+SOURCE = "sources: [{path: /var/log/a.log, site: https://a.example}]\n"
+
+# Word for word the "everything, with its default" of the contract.
+EVERYTHING = """
+state_dir: /var/lib/logship            # $STATE_DIRECTORY when systemd sets it
+admin: {listen: 127.0.0.1:9469}        # health, metrics, status page; null: off
+max_event_age: 24h
+grace_period: 10s                      # how long a stop may take to settle what is in flight
+
+destinations:
+  plausible:                           # any number, any names; with none given, this one
+    url: https://plausible.io          # /api/event is added when there is no path
+    connections: 16
+    batch: {max_events: 500, max_wait: 0s}
+    timeout: {connect: 5s, total: 15s}
+    retry: {initial: 0.5s, max: 60s, ambiguous: true}
+    max_events_per_second: null
+    when_full: wait                    # or dead_letter
+    ip_headers: [X-Forwarded-For]      # add X-Plausible-IP for a self-hosted Plausible behind a CDN
+    headers: {}                        # static extras; values may use ${ENV}
+    tls: {ca_file: null, verify: true}
+    proxy: null
+
+sources:
+  - name: shop                         # default: from the path
+    path: [/var/log/nginx/shop*.log]
+    exclude: ["*.gz"]
+    format: auto
+    wrapper: auto
+    site: https://shop.example.com
+    domain: shop.example.com
+    hosts: [shop.example.com]
+    start_at: end
+    client_ip: {trusted_proxies: [], field: x_forwarded_for}
+    query: campaign
+
+rules:
+  - name: admin area
+    when: {path: "/admin/**"}
+    drop: true
+  - name: downloads
+    when: {path: "**.{pdf,zip,dmg}", status: [200, 206]}
+    event: File Download
+    props: {url: "{site}{path}"}
+  - name: not found
+    when: {status: 404, bot: false}
+    event: "404"
+    props: {path: "{path}"}
+  - preset: pageviews
+"""
+
+
+def read(text: str, **env: str) -> Settings:
+    """Read a text that is without fault."""
+    found, problems = settings.read(text, "f", env)
+    assert not problems
+    return found
+
+
+def told(text: str, **env: str) -> list[str]:
+    """Read a text and return its problems as a person sees them."""
+    return [str(problem) for problem in settings.read(text, "f", env)[1]]
+
+
+def source(keys: str) -> str:
+    """Return a configuration whose source has further keys."""
+    return f"sources: [{{path: /var/log/a.log, site: https://a.example, {keys}}}]\n"
+
+
+def destination(keys: str) -> str:
+    """Return a configuration whose destination has these keys."""
+    return f"{SOURCE}destinations: {{p: {{{keys}}}}}\n"
+
+
+def rule(keys: str) -> str:
+    """Return a configuration with one rule."""
+    return f"{SOURCE}rules:\n  - {{{keys}}}\n"
+
+
+def when(keys: str) -> str:
+    """Return a configuration with one rule that has these conditions."""
+    return rule(f"event: x, when: {{{keys}}}")
+
+
+# What is read.
+
+
+def test_the_least_configuration_takes_every_default() -> None:
+    """A path and a site are enough; everything else is as the contract says."""
+    found = read("sources:\n  - path: /var/log/nginx/access.log\n    site: https://example.com\n")
+    assert found.state_dir == Path("/var/lib/logship")
+    assert (found.admin, found.max_event_age, found.grace_period) == (settings.AdminSettings(), 86400.0, 10.0)
+    assert found.destinations == (settings.DestinationSettings(),)
+    assert found.rules == (RuleSettings(preset="pageviews"),)
+    assert found.sources == (
+        settings.SourceSettings("access", ("/var/log/nginx/access.log",), site="https://example.com"),
+    )
+
+
+def test_the_contracts_example_states_the_defaults() -> None:
+    """Writing every default changes nothing but what the example sets on purpose."""
+    found = read(EVERYTHING)
+    assert found.destinations == (settings.DestinationSettings(),)
+    assert found.admin == settings.AdminSettings()
+    (shop,) = found.sources
+    plain = settings.SourceSettings("shop", ("/var/log/nginx/shop*.log",), site="https://shop.example.com")
+    assert shop == replace(plain, domain="shop.example.com", hosts=("shop.example.com",), start_at="end")
+
+
+def test_the_contracts_rules_are_read_as_written() -> None:
+    """Conditions stay text, a drop has its reason, and each knows its place."""
+    admin, downloads, not_found, preset = read(EVERYTHING).rules
+    assert admin == RuleSettings("admin area", When((Asked("path", ("/admin/**",)),)), drop="rule")
+    assert downloads.when.tests == (Asked("path", ("**.{pdf,zip,dmg}",)), Asked("status", ("200", "206")))
+    assert (downloads.event, downloads.props) == ("File Download", {"url": "{site}{path}"})
+    assert not_found.when.tests == (Asked("status", ("404",)), Asked("bot", ("false",)))
+    assert [each.where for each in not_found.when.tests] == ["rules[2].when.status", "rules[2].when.bot"]
+    assert (preset.preset, preset.where) == ("pageviews", "rules[3]")
+
+
+def test_conditions_nest() -> None:
+    """`any`, `all` and `not` hold conditions, to any depth that a person writes."""
+    text = when("any: [{path: /a}, {not: {status: 2xx, log.x: y}}], all: [{method: GET}, {host: [a, b]}]")
+    (anyone, everyone) = read(text).rules[0].when.tests
+    inner = Not(When((Asked("status", ("2xx",)), Asked("log.x", ("y",)))))
+    assert anyone == AnyOf((When((Asked("path", ("/a",)),)), When((inner,))))
+    assert everyone == AllOf((When((Asked("method", ("GET",)),)), When((Asked("host", ("a", "b")),))))
+    assert isinstance(anyone, AnyOf)
+    assert anyone.where == "rules[0].when.any"
+    assert anyone.whens[1].where == "rules[0].when.any[1]"
+
+
+def test_every_action_is_read() -> None:
+    """An event may carry all that the contract lists."""
+    text = rule(
+        'event: Buy, domain: "{host}", url: "{url}", referrer: "{referrer}", props: {a: 1, b: true}, interactive: false, '
+        'revenue: {currency: EUR, amount: 12.50}, user_agent: x, client_ip: "{log.ip}", to: plausible, sample: 0.1, '
+        "continue: true"
+    )
+    assert read(text).rules == (
+        RuleSettings(
+            event="Buy",
+            domain="{host}",
+            url="{url}",
+            referrer="{referrer}",
+            props={"a": "1", "b": "true"},
+            revenue=settings.RevenueSettings("EUR", "12.50"),
+            interactive=False,
+            user_agent="x",
+            client_ip="{log.ip}",
+            to=("plausible",),
+            sample=0.1,
+            continue_=True,
+        ),
+    )
+
+
+@pytest.mark.parametrize("written", ["404", "22:22", "no", "2024-01-01", "~x", "0x1f", "1e3", "1_000", "=", "NaN"])
+def test_yaml_traps_stay_text_where_text_is_wanted(written: str) -> None:
+    """PyYAML would make numbers, dates and booleans of these; an event's name is what stands there."""
+    (found,) = read(rule(f"event: {written}, props: {{a: {written}}}, when: {{path: {written}}}")).rules
+    assert (found.event, found.props, found.when.tests) == (
+        written,
+        {"a": written},
+        (Asked("path", (written,)),),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("https://Example.com", "https://example.com"),
+        ("HTTPS://example.com/", "https://example.com"),
+        ("https://example.com:443", "https://example.com"),
+        ("http://example.com:443", "http://example.com:443"),
+        ("https://bücher.example", "https://xn--bcher-kva.example"),
+        ("https://faß.de", "https://xn--fa-hia.de"),
+        ("https://[2001:DB8::1]:8443", "https://[2001:db8::1]:8443"),
+        ("https://example.com.", "https://example.com"),
+    ],
+)
+def test_a_site_becomes_what_a_browser_calls_the_origin(text: str, expected: str) -> None:
+    """Lower case, no default port, punycode as browsers make it (ß stays a letter)."""
+    assert notations.site(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("https://plausible.io", "https://plausible.io/api/event"),
+        ("https://plausible.io/", "https://plausible.io/api/event"),
+        ("http://plausible:8000", "http://plausible:8000/api/event"),
+        ("https://example.com/px/event?k=v", "https://example.com/px/event?k=v"),
+        ("https://Bücher.example:443", "https://xn--bcher-kva.example/api/event"),
+    ],
+)
+def test_the_api_path_is_added_when_there_is_none(text: str, expected: str) -> None:
+    """A destination's url is complete once it is read."""
+    assert read(destination(f"url: '{text}'")).destinations[0].url == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("0", 0.0), ("500ms", 0.5), ("0.5s", 0.5), ("30s", 30.0), ("5m", 300.0), ("24h", 86400.0), ("7d", 604800.0)],
+)
+def test_durations_are_seconds(text: str, seconds: float) -> None:
+    """Every unit of the contract, and 0 without one."""
+    assert notations.duration(text) == seconds
+
+
+def test_admin_is_on_at_its_own_address_or_off() -> None:
+    """IPv6 stands in brackets; null switches the endpoint off."""
+    assert read(f"{SOURCE}admin: {{listen: '[::1]:9470'}}\n").admin == settings.AdminSettings("::1", 9470)
+    assert read(f"{SOURCE}admin: {{listen: '0.0.0.0:0'}}\n").admin == settings.AdminSettings("0.0.0.0", 0)
+    assert read(f"{SOURCE}admin: null\n").admin is None
+
+
+def test_systemds_state_directory_is_the_default() -> None:
+    """The first of the list that systemd gives; what the file says goes before it."""
+    assert read(SOURCE, STATE_DIRECTORY="/var/lib/a:/var/lib/b").state_dir == Path("/var/lib/a")
+    assert read(SOURCE, STATE_DIRECTORY="").state_dir == Path("/var/lib/logship")
+    assert read(f"{SOURCE}state_dir: /srv/x\n", STATE_DIRECTORY="/var/lib/a").state_dir == Path("/srv/x")
+
+
+@pytest.mark.parametrize(
+    ("paths", "names"),
+    [
+        (["/var/log/nginx/access.log"], ["access"]),
+        (["/var/log/nginx/shop*.log"], ["shop"]),
+        (["/var/log/nginx/*.log"], ["nginx"]),
+        (["/var/log/httpd/access_log"], ["access_log"]),
+        (["/logs/**/*.log"], ["logs"]),
+        (["/{a,b}*.log"], ["source"]),
+        (["/a/access.log", "/b/access.log", "/b/access.log.1*"], ["access", "b-access", "access-2"]),
+        (["/x/access.log", "/a/access.log", "/a/access.log"], ["access", "a-access", "access-2"]),
+    ],
+)
+def test_a_source_is_named_after_its_path(paths: list[str], names: list[str]) -> None:
+    """Short, without wildcards, and never twice."""
+    text = json.dumps({"sources": [{"path": path, "site": "https://x"} for path in paths]})
+    if paths[-1].endswith(".1*"):
+        names = [*names[:2], "access.log.1"]
+    assert [each.name for each in read(text).sources] == names
+
+
+def test_a_given_name_is_never_taken_by_a_derived_one() -> None:
+    """The source that says its name keeps it, wherever it stands."""
+    text = "sources: [{path: /x/a.log, site: https://x}, {path: /y/b.log, site: https://x, name: a}]\n"
+    assert [each.name for each in read(text).sources] == ["x-a", "a"]
+
+
+def test_a_single_value_is_a_list_of_one() -> None:
+    """Whatever takes a list takes a single value as well."""
+    found = read(source('exclude: "*.bak", hosts: "*.A.example", query: [a]')).sources[0]
+    assert (found.exclude, found.hosts, found.query) == (("*.bak",), ("*.a.example",), ("a",))
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("vhost_combined", "vhost_combined"),
+        ("'$remote_addr [$time_local] \"$request\"'", '$remote_addr [$time_local] "$request"'),
+        ("{json: {client_ip: remote.addr, time: ts}}", {"json": {"client_ip": "remote.addr", "time": "ts"}}),
+        (r"{regex: '(?P<path>\S+)'}", {"regex": r"(?P<path>\S+)"}),
+    ],
+)
+def test_formats_are_kept_as_written(written: str, expected: object) -> None:
+    """A name, a string, or a mapping: the parser makes sense of them."""
+    assert read(source(f"format: {written}")).sources[0].format == expected
+
+
+def test_anchors_and_merge_keys_work() -> None:
+    """A source may repeat another's keys; its own go first."""
+    text = """
+    sources:
+      - &first {path: /a.log, site: https://a.example, query: none}
+      - {<<: *first, path: /b.log}
+      - {<<: [{query: all}, *first], path: /c.log}
+    """
+    assert [(each.path, each.query) for each in read(text).sources] == [
+        (("/a.log",), "none"),
+        (("/b.log",), "none"),
+        (("/c.log",), "all"),
+    ]
+
+
+# Environment.
+
+
+def test_a_variable_is_replaced_in_values_and_masked() -> None:
+    """The text is the real one wherever it is used, and hidden wherever it is shown as a value."""
+    found = read(destination('headers: {Authorization: "Bearer ${TOKEN}"}'), TOKEN="s3cret")
+    value = found.destinations[0].headers["Authorization"]
+    assert value == "Bearer s3cret"
+    assert isinstance(value, Secret)
+    assert "s3cret" not in repr(found)
+    assert f"{value}" == "Bearer s3cret"
+
+
+@pytest.mark.parametrize(
+    ("written", "env", "expected"),
+    [
+        ("${A}", {"A": "x"}, "x"),
+        ("${A}${B:-y}", {"A": "x"}, "xy"),
+        ("${A:-y}", {"A": ""}, "y"),
+        ("${A:-}", {}, ""),
+        ("${A:-a:-b}", {}, "a:-b"),
+        ("$${A}", {"A": "x"}, "${A}"),
+        ("$$A $A $", {"A": "x"}, "$$A $A $"),
+        ("${A}", {"A": "${B}"}, "${B}"),
+    ],
+)
+def test_how_variables_are_written(written: str, env: dict[str, str], expected: str) -> None:
+    """Shell's two forms; `$${` stands for itself, any other `$` is left alone, and nothing is replaced twice."""
+    assert read(rule(f"event: x, props: {{a: '{written}'}}"), **env).rules[0].props == {"a": expected}
+
+
+def test_variables_are_read_by_the_type_that_is_wanted() -> None:
+    """A number is a number wherever it comes from, and nothing at all is null where null is allowed."""
+    text = destination('connections: "${N}", proxy: "${PROXY:-}", tls: {verify: "${VERIFY}"}')
+    found = read(text, N="4", VERIFY="true").destinations[0]
+    assert (found.connections, found.proxy, found.tls.verify) == (4, None, True)
+
+
+def test_keys_are_not_replaced() -> None:
+    """A key that names a variable is a key like any other."""
+    assert read(rule("event: x, props: {'${A}': b}")).rules[0].props == {"${A}": "b"}
+
+
+# What is refused, and in which words.
+
+FAULTS = [
+    # The whole file.
+    ("", 'f:1:1: the file is empty; the least that works is "sources: [{path: /var/log/nginx/access.log, site: https://example.com}]"'),
+    ("- a\n", "f:1:1: got a list; a mapping of keys (state_dir, admin, max_event_age, ...) is wanted here"),
+    ("{}\n", 'f:1:1: "sources" is missing: Log files to follow, and what their lines mean.'),
+    ("sources:\n", 'f:1:1: sources: has no value; a list of sources, each beginning with "- path: ..." is wanted here'),
+    ("sources: []\n", "f:1:1: sources: the list is empty; nothing is followed"),
+    ("sources: [/var/log/a.log]\n", "f:1:11: sources[0]: got a single value; a mapping of keys (name, path, exclude, ...) is wanted here"),
+    ("---\na: 1\n---\nb: 2\n", 'f:3:1: a second document begins here ("---"); one file is one document'),
+    # Unknown keys and keys at the wrong level.
+    (f"{SOURCE}source: 1\n", 'f:2:1: source: unknown key (did you mean "sources"?)'),
+    (f"{SOURCE}listen: 127.0.0.1:1\n", 'f:2:1: listen: unknown key here; it belongs in "admin"'),
+    (f"{SOURCE}site: https://x\n", 'f:2:1: site: unknown key here; it belongs in "sources[]"'),
+    (f"{SOURCE}tests: []\n", "f:2:1: tests: unknown key; known: state_dir, admin, max_event_age, grace_period, destinations, sources, rules"),
+    (f"{SOURCE}? [a]\n: 1\n", "f:2:3: a key must be a plain word"),
+    (f"{SOURCE}grace_period: 1s\ngrace_period: 2s\n", "f:3:1: grace_period: given twice (first on line 2); keep one"),
+    (destination("max_wait: 1s"), 'f:2:20: destinations.p.max_wait: unknown key here; it belongs in "batch"'),
+    (source("trusted_proxies: x"), 'f:1:59: sources[0].trusted_proxies: unknown key here; it belongs in "client_ip"'),
+    (rule("event: x, status: 404"), 'f:3:16: rules[0].status: unknown key here; it belongs in "when"'),
+    (rule("evnt: x"), 'f:3:6: rules[0].evnt: unknown key (did you mean "event"?)'),
+    ("sources: [{pth: /a.log, site: https://x}]\n", 'f:1:12: sources[0].pth: unknown key (did you mean "path"?)'),
+    (when("staus: 404"), 'f:3:23: rules[0].when.staus: unknown condition (did you mean "status"?)'),
+    (when("log: {x: y}"), 'f:3:23: rules[0].when.log: unknown condition; write "log.NAME"'),
+    (when("drop: true"), 'f:3:23: rules[0].when.drop: unknown condition here; it belongs in "rules[]"'),
+    # Durations, numbers, words.
+    (f"{SOURCE}grace_period: 10\n", 'f:2:15: grace_period: "10" is no duration; it needs a unit, as in "500ms", "30s", "5m", "24h"; write "10s"'),
+    (f"{SOURCE}grace_period: -1s\n", 'f:2:15: grace_period: "-1s" is no duration; it needs a unit, as in "500ms", "30s", "5m", "24h"'),
+    (f"{SOURCE}grace_period: [1s]\n", "f:2:1: grace_period: got a list; a duration is wanted here"),
+    (f"{SOURCE}grace_period: 99999999999d\n", 'f:2:15: grace_period: "99999999999d" is more than ten years'),
+    (f"{SOURCE}max_event_age: 0\n", 'f:2:16: max_event_age: "0" is too short; 1ms at least'),
+    (destination("connections: 0"), 'f:2:33: destinations.p.connections: "0" is outside 1 to 1000'),
+    (destination("connections: 1.5"), 'f:2:33: destinations.p.connections: "1.5" is no whole number'),
+    (destination("max_events_per_second: 0"), 'f:2:43: destinations.p.max_events_per_second: "0" is not above 0; null sets no limit'),
+    (destination("retry: {ambiguous: maybe}"), 'f:2:39: destinations.p.retry.ambiguous: "maybe" is neither true nor false'),
+    (destination("retry: {initial: 2m}"), 'f:2:20: destinations.p.retry: "initial" is more than "max"'),
+    (destination("when_full: deadletter"), 'f:2:31: destinations.p.when_full: "deadletter" is not known here (did you mean "dead_letter"?)'),
+    (destination("when_full: drop"), 'f:2:31: destinations.p.when_full: "drop" is not known here; known: wait, dead_letter'),
+    (source("start_at: begin"), 'f:1:69: sources[0].start_at: "begin" is not known here (did you mean "beginning"?)'),
+    (source("query: campain"), 'f:1:66: sources[0].query: "campain" is not known here (did you mean "campaign"?)'),
+    (source("query: []"), 'f:1:59: sources[0].query: the list is empty; write "none"'),
+    # Addresses and URLs.
+    (f"{SOURCE}admin: {{listen: 9469}}\n", 'f:2:17: admin.listen: "9469" names no host; write "127.0.0.1:9469", or 0.0.0.0 for all addresses'),
+    (f"{SOURCE}admin: {{listen: '::1:9469'}}\n", 'f:2:17: admin.listen: "::1:9469" is no host:port, as in "127.0.0.1:9469" or "[::1]:9469"'),
+    (destination("url: plausible.io"), 'f:2:25: destinations.p.url: "plausible.io" has no scheme; write "https://plausible.io"'),
+    (destination("url: ftp://x"), 'f:2:25: destinations.p.url: "ftp://x" must begin with http:// or https://'),
+    (destination("url: 'https://u:p@x'"), 'f:2:25: destinations.p.url: "https://***@x" holds a user or password; send an Authorization header (see headers)'),
+    (destination("url: 'https://x/#a'"), 'f:2:25: destinations.p.url: "https://x/#a" has a fragment; leave out what follows "#"'),
+    (destination("url: 'https://x:99999'"), 'f:2:25: destinations.p.url: "https://x:99999" is no URL'),
+    (destination("url: 'https://'"), 'f:2:25: destinations.p.url: "https://" names no host'),
+    (destination("proxy: socks5://x"), 'f:2:27: destinations.p.proxy: "socks5://x" is no HTTP proxy, as in "http://proxy.example.com:3128"'),
+    ("sources: [{path: /a, site: example.com}]\n", 'f:1:28: sources[0].site: "example.com" has no scheme; write "https://example.com"'),
+    ("sources: [{path: /a, site: https://x/blog}]\n", 'f:1:28: sources[0].site: "https://x/blog" has a path; a site is scheme and host; write "https://x"'),
+    ("sources: [{path: /a, site: 'https://-x'}]\n", 'f:1:28: sources[0].site: "https://-x" holds no valid host name'),
+    (source("domain: 'a,b'"), 'f:1:67: sources[0].domain: "a,b" has a comma; it is one site of Plausible, and a second one takes a second rule'),
+    (source("domain: https://a.example/"), 'f:1:67: sources[0].domain: "https://a.example/" has a scheme; write "a.example"'),
+    (source("hosts: 'a:80'"), 'f:1:66: sources[0].hosts: "a:80" must be a host alone: no scheme, port or path'),
+    (source("hosts: []"), 'f:1:59: sources[0].hosts: the list is empty; every line would be dropped; leave "hosts" out to take all'),
+    (source("client_ip: {trusted_proxies: cloudflar}"), 'f:1:88: sources[0].client_ip.trusted_proxies: "cloudflar" is no known set of addresses (did you mean "cloudflare"?); known: cloudflare, loopback, private'),
+    (source("client_ip: {trusted_proxies: 10.0.*}"), 'f:1:88: sources[0].client_ip.trusted_proxies: "10.0.*" is no CIDR; write "10.0.0.0/16"'),
+    (source("client_ip: {trusted_proxies: 10.0.0.0/33}"), 'f:1:88: sources[0].client_ip.trusted_proxies: "10.0.0.0/33" is no address or CIDR, as in "10.0.0.0/8" or "2001:db8::/32"'),
+    # Headers and TLS.
+    (destination("ip_headers: []"), "f:2:20: destinations.p.ip_headers: the list is empty; without one, Plausible takes every event for a visit from this machine"),
+    (destination("headers: {Host: a}"), 'f:2:30: destinations.p.headers.Host: "Host" is set by logship itself'),
+    (destination('headers: {A: "b\\nc"}'), "f:2:33: destinations.p.headers.A: a header cannot hold the character U+000A (a line break at the end?)"),
+    (destination("tls: {ca_file: ca.pem}"), 'f:2:35: destinations.p.tls.ca_file: "ca.pem" is relative, and a service has no directory of its own; write it from "/"'),
+    # Paths.
+    ("sources: [{site: https://x}]\n", 'f:1:11: sources[0]: "path" is missing: One path or many, globs allowed; new matches are noticed while running.'),
+    ("sources: [{path: [], site: https://x}]\n", "f:1:12: sources[0].path: the list is empty; nothing is followed"),
+    ("sources: [{path: access.log, site: https://x}]\n", 'f:1:18: sources[0].path: "access.log" is relative, and a service has no directory of its own; write it from "/"'),
+    ("sources: [{path: ~/a.log, site: https://x}]\n", 'f:1:18: sources[0].path: "~/a.log": "~" is not expanded; write the path from "/"'),
+    ("sources: [{path: /var/log/, site: https://x}]\n", 'f:1:18: sources[0].path: "/var/log/" is a directory; write "/var/log/*.log"'),
+    ('sources: [{path: "/a\\0b", site: https://x}]\n', "f:1:18: sources[0].path: holds the control character U+0000"),
+    # Formats.
+    ("sources: [{path: /a.log, format: combined}]\n", 'f:1:11: sources[0]: the format "combined" has no host; add "site: https://example.com", your own'),
+    (source("format: {json: {}}"), "f:1:68: sources[0].format.json: no field is named; write {client_ip: KEY, ...}"),
+    (source("format: {jsn: {a: b}}"), 'f:1:68: sources[0].format.jsn: unknown key (did you mean "json"?)'),
+    (source("format: {}"), 'f:1:59: sources[0].format: "json" or "regex" is wanted here'),
+    (source("format: {json: {a: b}, regex: x}"), 'f:1:59: sources[0].format: "json" and "regex" exclude each other'),
+    (source("wrapper: crio"), 'f:1:68: sources[0].wrapper: "crio" is not known here (did you mean "cri"?)'),
+    # Names.
+    ("sources: [{path: /a, site: https://x, name: s}, {path: /b, site: https://x, name: s}]\n", 'f:1:83: sources[1].name: sources[0] is called "s", too; give each source its own name'),
+    (f"{SOURCE}rules: [{{drop: true, when: {{path: /a}}, name: n}}, {{drop: true, name: n}}]\n", 'f:2:69: rules[1].name: rules[0] is called "n", too; give each rule its own name'),
+    # Rules and actions.
+    (f"{SOURCE}rules: []\n", 'f:2:1: rules: the list is empty; every line would be dropped; leave "rules" out for {preset: pageviews}'),
+    (rule("name: x"), 'f:3:5: rules[0]: no action; say "event: NAME", "drop: true" or "preset: NAME"'),
+    (rule("event: x, drop: true"), "f:3:5: rules[0]: drop and event exclude each other; make it one rule for each"),
+    (rule("drop: false"), 'f:3:12: rules[0].drop: "false" drops nothing; leave "drop" out'),
+    (rule("drop: No-Go"), 'f:3:12: rules[0].drop: "No-Go" is no reason; write true, or a word of a-z, 0-9 and _, up to 40 characters'),
+    (rule("drop: true, props: {a: b}"), "f:3:18: rules[0].props: has no effect on a rule that drops; remove it"),
+    (rule("drop: true, continue: true"), "f:3:28: rules[0].continue: has no effect on a rule that drops; remove it"),
+    (rule("preset: pageviews, url: a"), "f:3:30: rules[0].url: cannot stand beside a preset; copy its rules (logship check --show-rules) and change those"),
+    (rule("preset: pageview"), 'f:3:14: rules[0].preset: "pageview" is not known here (did you mean "pageviews"?)'),
+    (rule("event: engagement"), 'f:3:13: rules[0].event: "engagement" is reserved by Plausible; choose another name'),
+    (rule("event: ''"), "f:3:13: rules[0].event: is an empty text"),
+    (rule("event: x, to: [plausble]"), 'f:3:21: rules[0].to[0]: unknown destination "plausble" (did you mean "plausible"?)'),
+    (rule("event: x, to: other"), 'f:3:20: rules[0].to: unknown destination "other"; known: plausible'),
+    (rule("event: x, to: [plausible, plausible]"), 'f:3:32: rules[0].to[1]: "plausible" is listed twice'),
+    (rule("event: x, sample: 0"), 'f:3:24: rules[0].sample: "0" is not above 0 and up to 1; 0.1 takes every tenth visitor'),
+    (rule("event: x, sample: 10%"), 'f:3:24: rules[0].sample: "10%" is a percentage; write "0.1"'),
+    (rule("event: x, revenue: {currency: eur, amount: 1}"), 'f:3:36: rules[0].revenue.currency: "eur" is no currency; three capitals, as in "EUR"; write "EUR"'),
+    (rule("event: x, revenue: {currency: EUR}"), 'f:3:16: rules[0].revenue: "amount" is missing: Digits and a point, `12.50`, or a template.'),
+    (rule("event: x, url: {path}"), 'f:3:16: rules[0].url: got a mapping of keys; a template is wanted here (put a text with braces in quotes: "{path}")'),
+    (rule(f"event: x, props: {{{'é' * 151}: a}}"), f"f:3:24: rules[0].props.{'é' * 80}: this key has 302 bytes, and Plausible takes 300"),
+    (rule(f"event: x, props: {{{', '.join(f'k{n}: a' for n in range(31))}}}"), "f:3:16: rules[0].props: 31 entries; Plausible keeps 30 props of an event"),
+    # Conditions.
+    (rule("event: x, when: {}"), 'f:3:16: rules[0].when: no conditions; leave "when" out if every line is meant'),
+    (rule("event: x, when: "), "f:3:16: rules[0].when: has no value; a mapping of conditions (source, host, path, ...) is wanted here"),
+    (when("any: []"), "f:3:23: rules[0].when.any: the list is empty; a condition without values never holds"),
+    (when("not: [a]"), "f:3:23: rules[0].when.not: got a list; a mapping of conditions (source, host, path, ...) is wanted here"),
+    (when("any: [{path: /x}, {pth: /x}]"), 'f:3:42: rules[0].when.any[1].pth: unknown condition (did you mean "path"?)'),
+    (when("status: 40"), 'f:3:31: rules[0].when.status: "40" is no status; write "404", "2xx" or "400-499"'),
+    (when("status: [200, 2x]"), 'f:3:37: rules[0].when.status[1]: "2x" is no status; write "404", "2xx" or "400-499"'),
+    (when("status: 499-400"), 'f:3:31: rules[0].when.status: "499-400" is an empty range; write "400-499"'),
+    (when("method: GETT"), 'f:3:31: rules[0].when.method: "GETT" is no HTTP method (did you mean "GET"?)'),
+    (when("bot: ais"), 'f:3:28: rules[0].when.bot: "ais" is neither true, false nor a class of bots (did you mean "ai"?)'),
+    (when("client_ip: 203.0.113.*"), 'f:3:34: rules[0].when.client_ip: "203.0.113.*" is no CIDR; write "203.0.113.0/24"'),
+    (when("source: shop"), 'f:3:31: rules[0].when.source: no source is called "shop"; known: a'),
+    (when("source: 'b*'"), 'f:3:31: rules[0].when.source: no source is called "b*"; known: a'),
+    # Environment.
+    (f"{SOURCE}grace_period: ${{GP}}\n", "f:2:15: grace_period: the environment variable GP is not set; set it, or write ${GP:-default}, or $${GP} for the text itself"),
+    (f"{SOURCE}grace_period: '${{GP:?x}}'\n", 'f:2:15: grace_period: a "${" that is neither ${NAME} nor ${NAME:-default}; write "$${" for the text "${" itself'),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "expected"), FAULTS)
+def test_each_fault_is_told_once_with_its_place_and_what_to_do(text: str, expected: str) -> None:
+    """One fault is one line, word for word."""
+    assert told(text) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a:\n\t- b\n", "f:2:1: a tab where YAML allows spaces only; indent with spaces"),
+        ("path: *.gz\n", 'f:1:8: a value that begins with "*" or "&" must stand in quotes'),
+        ("path: *access\n", 'f:1:7: a value that begins with "*" must stand in quotes (or anchor "&access" first)'),
+        ("a: @x\n", 'f:1:4: a value that begins with "@" must stand in quotes'),
+        ('a: 1\nb: "x\nc: 2\n', "f:2:4: a quote is opened here and never closed"),
+        (
+            "props: {url: {site}{path}}\n",
+            'f:1:8: a "{" is not closed; a text with braces, such as "{site}{path}", stands in quotes',
+        ),
+        ("a: [1\nb: 2\n", 'f:1:4: a "[" is not closed; if it is part of a text, put the text in quotes'),
+        ("a: b: c\n", 'f:1:5: a second ": " in one value; put the value in quotes, or mend the indentation'),
+        ("a:\n  - b\n - c\n", "f:3:2: the indentation does not fit the lines above"),
+        ("a: b\nc\nd: 1\n", 'f:2:1: this is no "key: value"'),
+        ('a: "\\d"\n', 'f:1:5: inside "..." a backslash must be doubled; or use single quotes'),
+        ("a: !!python/name:os.system x\n", 'f:1:4: the YAML tag "tag:yaml.org,2002:python/name:os.system" is not used here; remove it'),
+        ("a: &x [*x]\n", 'f:1:8: "*x" stands inside the very value that it repeats'),
+        ("a: 1\n<<: 2\n", 'f:2:5: "<<" merges mappings: write "<<: *name" of an anchored one'),
+        ("a: \x01\n", "f:1:4: the character U+0001: this is no text file"),
+        ("a: é\x00\n", "f:1:5: the character U+0000: this is no text file"),
+        ("a: \ud800\n", "f:1:4: the character U+D800: this is no text file"),
+    ],
+)  # fmt: skip
+def test_what_is_no_yaml_is_explained(text: str, expected: str) -> None:
+    """The parser's words become what a person needs to hear, at the place that must be mended."""
+    assert told(text) == [expected]
+
+
+def test_everything_wrong_is_told_at_once_in_the_order_of_the_file() -> None:
+    """Fifteen faults, fifteen lines, one go."""
+    text = """\
+sources:
+  - pth: x
+    site: example.com
+rules:
+  - when: {staus: 404}
+    event: 404
+  - event: no
+    to: plausibel
+    sample: 10%
+  - event: a
+    when: {any: [{status: 2x}, {bot: ais}], log.x: []}
+    drop: true
+grace_period: 10
+grace_period: 20s
+destinations: {a: {headers: {X: "${TOK}"}, max_wait: 3s}}
+"""
+    problems = settings.read(text, "f", {})[1]
+    assert [(each.line, each.where) for each in problems] == [
+        (2, "sources[0].pth"),
+        (3, "sources[0].site"),
+        (5, "rules[0].when.staus"),
+        (8, "rules[1].to"),
+        (9, "rules[1].sample"),
+        (10, "rules[2]"),
+        (11, "rules[2].when.any[0].status"),
+        (11, "rules[2].when.any[1].bot"),
+        (11, "rules[2].when.log.x"),
+        (13, "grace_period"),
+        (14, "grace_period"),
+        (15, "destinations.a.headers.X"),
+        (15, "destinations.a.max_wait"),
+    ]
+
+
+def test_faulty_pieces_are_left_out_and_the_rest_is_kept() -> None:
+    """Whoever compiles the rest can add its problems, and finds none of ours again."""
+    text = (
+        "sources: [{path: /a.log, site: https://a.example}, {path: b.log, site: https://b.example}]\n"
+        "rules: [{event: x, to: nowhere, when: {status: 2x, path: /p}}, {name: n}, {drop: true}]\n"
+        "grace_period: 1\n"
+    )
+    found, problems = settings.read(text, "f", {})
+    assert len(problems) == 5
+    assert [each.name for each in found.sources] == ["a"]
+    assert [(each.event, each.to, each.drop) for each in found.rules] == [("x", (), None), (None, (), "rule")]
+    assert found.rules[0].when.tests == (Asked("path", ("/p",)),)
+    assert found.grace_period == 10.0
+
+
+def test_a_condition_on_a_source_that_was_left_out_is_not_called_unknown() -> None:
+    """One fault is told once: the source's."""
+    text = "sources: [{path: b.log, site: https://x, name: b}]\nrules: [{drop: true, when: {source: b}}]\n"
+    assert [line.split(": ")[1] for line in told(text)] == ["sources[0].path"]
+
+
+# Hostile files.
+
+
+def test_deep_nesting_is_refused_without_recursion() -> None:
+    """A million brackets end neither in a RecursionError nor, as with yaml.compose, in a segmentation fault."""
+    assert told("a: " + "[" * 1_000_000) == ["f:1:51: nested more than 48 levels deep"]
+    nested = "{not: " * 60 + "{path: /a}" + "}" * 60
+    assert [line.split(": ", 1)[1] for line in told(rule(f"drop: true, when: {nested}"))] == [
+        "nested more than 48 levels deep"
+    ]
+
+
+def test_reasonable_nesting_is_read() -> None:
+    """Far more than a person needs is within the bound."""
+    nested = "{not: " * 40 + "{path: /a}" + "}" * 40
+    assert isinstance(read(rule(f"drop: true, when: {nested}")).rules[0].when.tests[0], Not)
+
+
+def test_an_alias_bomb_is_refused() -> None:
+    """A few hundred bytes that stand for a billion values are counted, not written out."""
+    lines = ["a: &a [x,x,x,x,x,x,x,x,x]"] + [
+        f"{name}: &{name} [{','.join([f'*{before}'] * 9)}]" for before, name in zip("abcdefgh", "bcdefghi", strict=True)
+    ]
+    assert told("\n".join(lines)) == ["f:5:4: more than 200000 values, aliases written out"]
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (b"a: \xff\n", "1:4: the byte 0xff is not UTF-8; save the file as UTF-8"),
+        ("é: é\nx: ".encode() + b"\xe9\n", "2:4: the byte 0xe9 is not UTF-8; save the file as UTF-8"),
+        ("a: 1\n".encode("utf-16"), "1:1: saved as UTF-16; save it as UTF-8"),
+        (b"\x1f\x8b\x08", "1:2: the byte 0x8b is not UTF-8; save the file as UTF-8"),
+        (b"\x7fELF\x02\x01", "1:1: the character U+007F: this is no text file"),
+        (b"x" * (settings.MAX_BYTES + 1), "larger than 4 MiB; is this the configuration?"),
+    ],
+)
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path, data: bytes, expected: str) -> None:
+    """The problem names the file, and the byte where it can."""
+    path = tmp_path / "logship.yaml"
+    path.write_bytes(data)
+    with pytest.raises(ConfigError) as caught:
+        settings.load(path, {})
+    separator = ":" if expected[0].isdigit() else ": "
+    assert str(caught.value) == f"{path}{separator}{expected}"
+
+
+def test_a_file_that_cannot_be_read_is_a_problem_like_any_other(tmp_path: Path) -> None:
+    """No traceback for a missing file or a directory."""
+    with pytest.raises(ConfigError, match=r"nowhere.yaml: cannot be read: No such file or directory"):
+        settings.load(tmp_path / "nowhere.yaml", {})
+    found, problems = settings.read_file(tmp_path, {"STATE_DIRECTORY": "/s"})
+    assert [problem.message for problem in problems] == ["cannot be read: Is a directory"]
+    assert found.state_dir == Path("/s")
+
+
+def test_a_byte_order_mark_and_windows_line_ends_do_no_harm(tmp_path: Path) -> None:
+    """Editors on Windows save like this."""
+    path = tmp_path / "logship.yaml"
+    path.write_bytes(b"\xef\xbb\xbf" + SOURCE.replace("\n", "\r\n").encode())
+    assert settings.load(path, {}).sources[0].path == ("/var/log/a.log",)
+
+
+def test_a_key_cannot_forge_a_second_line() -> None:
+    """One problem is one line, whatever stands in the file."""
+    (line,) = told(f'{SOURCE}"a\\nb: c": 1\n')
+    assert line.startswith("f:2:1: a?b: c: unknown key")
+
+
+# Secrets in messages.
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        destination("url: '${S}'"),
+        destination("url: 'https://${S}'"),
+        destination('headers: {A: "${S}\\n"}'),
+        destination("connections: '${S}'"),
+        destination("proxy: 'http://${S}'"),
+        f"{SOURCE}grace_period: '${{S}}'\n",
+        f"{SOURCE}admin: {{listen: '${{S}}:1'}}\n",
+        source("domain: 'x,${S}'"),
+        source("hosts: '${S}/'"),
+        rule("event: x, to: '${S}'"),
+        when("source: '${S}'"),
+        when("status: '${S}'"),
+        "sources: [{path: /a, site: https://x, name: '${S}'}, {path: /b, site: https://x, name: '${S}'}]\n",
+    ],
+)
+def test_what_a_variable_held_is_never_printed(text: str) -> None:
+    """A problem shows the value as it was written."""
+    lines = told(text, S="hunter two/5")
+    assert lines
+    assert not [line for line in lines if "hunter" in line]
+    assert any("${S}" in line for line in lines) or "header cannot" in lines[0]
+
+
+# Warnings.
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (f"{SOURCE}grace_period: 5m\n", "f:2:15: grace_period: warning: systemd kills after 90s; raise TimeoutStopSec in the unit as well"),
+        (f"{SOURCE}max_event_age: null\n", "f:2:1: max_event_age: warning: null: after an outage, old lines are counted as visits of today"),
+        (destination("connections: 129"), "f:2:33: destinations.p.connections: warning: more than any Plausible needs; 16 carry thousands of events a second"),
+        (destination("tls: {verify: false}"), 'f:2:34: destinations.p.tls.verify: warning: anyone on the way can read and change events; name the authority in "ca_file" instead'),
+        (destination("url: http://plausible.io"), "f:2:25: destinations.p.url: warning: visitors' addresses travel unencrypted to \"http://plausible.io/api/event\"; use https"),
+        ("sources: [{path: [/x/a.log, /x/shop-error.log], site: https://x}]\n", 'f:1:29: sources[0].path[1]: warning: "/x/shop-error.log" looks like an error log; only access logs hold requests'),
+        ("sources: [{path: /a.log}]\n", 'f:1:11: sources[0]: warning: without "site", lines that carry no host become no event; add "site: https://example.com", your own'),
+        (f"{SOURCE}rules: [{{preset: pageviews}}, {{event: x}}, {{drop: true}}]\n", "f:2:30: rules[1]: warning: never reached: rules[0] takes every line"),
+    ],
+)  # fmt: skip
+def test_what_is_legal_and_surely_wrong_is_a_warning(text: str, expected: str) -> None:
+    """It is told, and the configuration is used all the same."""
+    found, problems = settings.read(text, "f", {})
+    assert [str(problem) for problem in problems] == [expected]
+    assert found.warnings == tuple(problems)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        destination("url: http://127.0.0.1:8000"),
+        destination("url: http://plausible:8000"),
+        destination("url: http://plausible.analytics.svc.cluster.local"),
+        destination("url: http://10.1.2.3:8000"),
+        destination("url: 'http://[::1]:8000'"),
+        f"{SOURCE}rules: [{{event: a, continue: true}}, {{drop: true, when: {{path: /a}}}}, {{preset: feeds}}, {{drop: x}}]\n",
+        f"{SOURCE}rules: [{{preset: pageviews, when: {{path: /a}}}}, {{preset: pageviews}}]\n",
+        "sources: [{path: /var/log/terror.log, site: https://x}]\n",
+        "sources: [{path: /a.log, format: vhost_combined}]\n",
+        f"{SOURCE}grace_period: 90s\nmax_event_age: 30d\n",
+    ],
+)
+def test_what_may_well_be_meant_is_not_warned_of(text: str) -> None:
+    """A warning that is often wrong is read by nobody."""
+    assert told(text) == []
+
+
+def test_load_raises_for_errors_and_keeps_warnings(tmp_path: Path) -> None:
+    """An error carries the warnings with it; warnings alone let the configuration pass."""
+    path = tmp_path / "logship.yaml"
+    path.write_text(f"{SOURCE}grace_period: 5m\n")
+    assert [problem.where for problem in settings.load(path, {}).warnings] == ["grace_period"]
+    path.write_text(f"{SOURCE}grace_period: 5m\nmax_event_age: 5\n")
+    with pytest.raises(ConfigError) as caught:
+        settings.load(path, {})
+    assert [problem.warning for problem in caught.value.problems] == [True, False]
+
+
+# Places and identity.
+
+
+@pytest.mark.parametrize(
+    ("where", "stands_at"),
+    [
+        ("sources[0].path", "path: [/var"),
+        ("sources[0].path[0]", "/var/log/nginx/shop*.log]"),
+        ("sources[0].path[7]", "path: [/var"),
+        ("rules[2].when.status", "404, bot"),
+        ("rules[2].when", "when: {status: 404"),
+        ("rules[2].when.not.path.deeper", "when: {status: 404"),
+        ("rules[9]", "rules:\n"),
+        ("rules[1].props.url", '"{site}{path}"'),
+        ("destinations.plausible.url", "https://plausible.io"),
+        ("nowhere", "state_dir"),
+        ("", "state_dir"),
+    ],
+)
+def test_a_path_of_keys_is_found_or_its_nearest_ancestor(where: str, stands_at: str) -> None:
+    """Other rooms name the keys, and settings know the line."""
+    before = EVERYTHING[: EVERYTHING.index(stands_at)].split("\n")
+    place = (len(before), len(before[-1]) + 1)
+    found = read(EVERYTHING)
+    assert found.locate(where) == place
+    assert found.place(where) == ("f", *place)
+
+
+def test_without_a_file_there_is_no_place() -> None:
+    """Settings that were made in code have problems without a line."""
+    assert str(Problem("rules[0]", "no").at(*Settings(Path("/s")).place("rules[0]"))) == "rules[0]: no"
+
+
+def test_settings_are_equal_when_they_mean_the_same() -> None:
+    """Moving and commenting changes the hash of the text and nothing else."""
+    one, two = read(SOURCE), read(f"# moved\n{SOURCE}")
+    assert one == two
+    assert one.content_hash != two.content_hash
+    assert one.sources[0] == two.sources[0]
+    assert re.fullmatch(r"[0-9a-f]{64}", one.content_hash)
+
+
+# One declaration, several uses.
+
+
+def test_the_committed_schema_and_reference_are_current() -> None:
+    """Run `python -m logship.schema` after changing a key."""
+    assert (REPO / "logship" / "schema.json").read_text(encoding="utf-8") == schema.text()
+    assert (REPO / "docs" / "configuration.md").read_text(encoding="utf-8") == schema.reference()
+
+
+def test_every_key_of_every_dataclass_is_declared() -> None:
+    """A field without a declaration could be set by nobody."""
+    own = {"where", "file", "content_hash", "places", "warnings"}
+    values = (AnyOf, AllOf, Not, Asked, When, settings.AdminSettings)  # conditions and host:port are read as a whole
+    classes = [each for each in vars(settings).values() if is_dataclass(each) and each.__module__ == settings.__name__]
+    undeclared = [
+        f"{each.__name__}.{field.name}"
+        for each in classes
+        if each not in values
+        for field in fields(each)
+        if field.name not in own and "kind" not in field.metadata
+    ]
+    assert undeclared == ["DestinationSettings.name"]  # the key itself is its name
+
+
+def test_the_reference_names_every_key_of_the_contract() -> None:
+    """Whatever the contract's example sets has its row."""
+    text = schema.reference()
+    keys = {
+        match
+        for match in re.findall(r"(\w+):(?=[ \n])", re.sub(r"#.*", "", EVERYTHING))
+        if match not in ("plausible", "re")
+    }
+    assert {key for key in keys if f"| `{key}` |" not in text} == set()
+
+
+def test_minimal_configuration_is_valid_and_names_its_schema(tmp_path: Path) -> None:
+    """The example works as it stands, and its first line leads an editor to the schema."""
+    path = REPO / "config" / "minimal.yaml"
+    assert settings.load(path, {}).warnings == ()
+    named = path.read_text().splitlines()[0].removeprefix("# yaml-language-server: $schema=")
+    assert (path.parent / named).resolve() == REPO / "logship" / "schema.json"
+
+
+def test_the_words_of_other_rooms_are_the_same_here() -> None:
+    """Settings stand below the rooms that give these words their meaning; neither may know one that the other lacks."""
+    from logship.parser import client
+    from logship.router import audience, conditions, presets
+
+    assert settings.BOT_CLASSES == audience.KINDS
+    assert set(settings.PRESETS) == set(presets.PRESETS)
+    assert set(notations.ADDRESS_SETS) == set(client.SETS)
+    assert {name for name in settings.WHEN.keys if name not in ("any", "all", "not")} == set(conditions.FIELDS)
+
+
+def test_yaml_compose_is_not_used() -> None:
+    """It recurses in C: 100,000 brackets end the process. The tree is built from events instead."""
+    module = ast.parse(Path(tree.__file__).read_text())
+    assert not [
+        node for node in ast.walk(module) if isinstance(node, ast.Attribute) and node.attr in ("compose", "load")
+    ]
+
+
+def test_without_libyaml_the_same_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyYAML may have been built without its C parser; it is slower and reads the same."""
+    expected = read(EVERYTHING)
+    monkeypatch.setattr(tree, "_LOADER", yaml.SafeLoader)
+    found: Any = read(EVERYTHING)
+    assert found == expected
+    assert found.places == expected.places
