@@ -6,7 +6,7 @@ import glob
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import lru_cache
@@ -166,15 +166,3 @@ def _rotated(live: str) -> re.Pattern[str]:
         return re.compile(whole)
     inner = re.escape(stem) + rf"(?:{_INNER})" + re.escape(dot + extension) + packed
     return re.compile(f"{whole}|{inner}")
-
-
-def around(path: str, also: Iterable[str] = ()) -> list[str]:
-    """Return the directories where a log's rotated siblings may lie: its own, those below, and ``also``."""
-    own = os.path.dirname(os.path.realpath(path))
-    directories = dict.fromkeys([own, os.path.dirname(path), *also])
-    try:
-        with os.scandir(own) as entries:
-            below = sorted(each.path for each in entries if each.is_dir())
-    except OSError:
-        below = []
-    return [*directories, *(each for each in below[:32] if each not in directories)]

@@ -8,6 +8,7 @@ read, nor what the search has just found.
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import dataclass, field
 
 from logship.progress.fingerprint import HEAD, Fingerprint
@@ -36,7 +37,7 @@ class Quest:
 
     Attributes:
         path: the log's.
-        directories: where siblings may lie.
+        directories: where siblings may lie, beside the log's own directory and those below it.
         wanted: generations that are missing; each is ``found``, or ``failed`` when nothing could be proved, or neither.
         taken: files that are open already.
         known: siblings of the last listing, by id; None at the first.
@@ -64,6 +65,8 @@ class Quest:
     def go(self, listing: Listing) -> None:
         """Search. Never raises OSError: what could not be read is told as failed."""
         try:
+            own = os.path.dirname(self.path)
+            self.directories = [*dict.fromkeys([own, *self.directories, *listing.below(own)])]
             there = listing.siblings(self.path, self.directories)
         except OSError as error:
             self.failed = str(error)

@@ -21,6 +21,8 @@ log = structlog.get_logger(__name__)
 
 Id = tuple[int, int]
 
+_BELOW = 32  # directories below a log's own that are searched, too
+
 _NUMBER = re.compile(r"\.(\d{1,4})(?:\.|$)")
 
 
@@ -49,6 +51,7 @@ class Listing:
 
     def __init__(self) -> None:
         self._entries: dict[str, list[tuple[str, int]]] = {}
+        self._below: dict[str, list[str]] = {}
 
     def siblings(self, live: str, directories: Iterable[str]) -> list[Sibling]:
         """Return what rotation made of the log at ``live``, oldest first. OSError: a directory cannot be read."""
@@ -68,9 +71,10 @@ class Listing:
                 if number == inode and (sibling := _stat(os.path.join(directory, name))):
                     yield sibling
 
-    def inodes(self, directory: str) -> dict[int, str]:
-        """Return a directory's inodes, and a name of each."""
-        return {inode: name for name, inode in self._read(directory)}
+    def below(self, directory: str) -> list[str]:
+        """Return the directories in a directory: rotation may move files there. Of very many, some."""
+        self._read(directory)
+        return self._below[directory]
 
     def _named(self, directory: str, name: str) -> list[tuple[str, int]]:
         """Return the entries that begin as the log does, without looking at all the others."""
@@ -83,9 +87,11 @@ class Listing:
         if directory not in self._entries:
             try:
                 with os.scandir(directory) as entries:
-                    self._entries[directory] = sorted((each.name, each.inode()) for each in entries)
+                    there = list(entries)
             except (FileNotFoundError, NotADirectoryError):
-                self._entries[directory] = []
+                there = []
+            self._entries[directory] = sorted((each.name, each.inode()) for each in there)
+            self._below[directory] = sorted(each.path for each in there if each.is_dir())[:_BELOW]
         return self._entries[directory]
 
 

@@ -202,6 +202,7 @@ class Tailer:
         self._troubles: dict[str, str] = {}
         self._swept = self._scanned = -math.inf
         self._scan_cost = 0.0
+        self._directories: set[str] = set()  # to be watched
         self._looked = -math.inf  # epoch seconds of the last scan
         self._moved = False  # a directory's event has asked for a scan
         self._starved = False  # some file waits for a descriptor
@@ -325,10 +326,11 @@ class Tailer:
         everything = EVERYTHING in noticed
         moved = any(token.startswith("/") for token in noticed)
         self._moved |= moved
-        if everything or self._clock() >= self._next_scan():
+        scanning = everything or self._clock() >= self._next_scan()
+        if scanning:
             await self._scan()
         now = self._clock()
-        if everything or moved or _SWEEP in noticed or now >= self._swept + self._timing.sweep:
+        if scanning or moved or _SWEEP in noticed or now >= self._swept + self._timing.sweep:
             self._sweep()
         due = [self._by_token[token] for token in noticed & self._by_token.keys()]
         due += [(each, file) for file, (each, at, _) in self._active.items() if at <= now]
@@ -349,8 +351,12 @@ class Tailer:
         """Find what the sources mean by now. In a thread: a directory may be large, or far away."""
         sources, start, looked = self._sources, self._clock(), self._wall()
         self._moved = False
+        self._wakeup.watch_directories(self._directories)  # before looking: what comes while we look tells of itself
         found = await asyncio.to_thread(paths.find, sources)
-        # Armed before the scan's result is used, and looked at after: what comes in between is not missed for long.
+        if new := found.directories - self._directories:
+            self._moved = True  # look again: between looking and watching something may have come
+            log.debug("directories.found", directories=len(new))
+        self._directories = found.directories
         self._wakeup.watch_directories(found.directories)
         self._scanned = self._clock()
         self._scan_cost = self._scanned - start
@@ -573,6 +579,9 @@ class Tailer:
         listing = siblings.Listing()
         for each in due:
             opened = self._open_live(each)
+            if each.trouble and not each.lost:
+                each.searching = False
+                continue
             quest = self._quest(each, opened)
             await asyncio.to_thread(quest.go, listing)
             self._conclude(each, opened, quest)
@@ -618,7 +627,7 @@ class Tailer:
         ours = each.ours() + [one.fingerprint for one in self._finished.values()]
         return Quest(
             os.path.realpath(each.path),
-            paths.around(each.path, elsewhere),
+            [os.path.dirname(each.path), *elsewhere],
             [one.wanted() for one in each.lost],
             taken,
             each.known,
@@ -895,6 +904,8 @@ class Tailer:
     def _register(self, each: _Log, file: LogFile) -> None:
         self._by_id[file.id] = each, file
         self._by_token[_token(file)] = each, file
+        if file.content and not file.content.packed:
+            self._active[file] = each, self._clock(), self._timing.poll
 
     def _shut(self, file: LogFile) -> None:
         """Close a file's content, for now or for good. What is known of it stays."""
@@ -925,7 +936,6 @@ class Tailer:
             log.warning("file.unreadable", path=each.path, source=each.source.name, error=text)
         each.trouble = text
         each.skip = False  # what is in it then was not there to be skipped
-        self._measure()
 
     def _report(self, troubles: dict[str, str]) -> None:
         for path, text in troubles.items():

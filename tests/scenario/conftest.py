@@ -25,7 +25,7 @@ class Follower:
         self.now = 1000.0
         self.metrics = Metrics()
         self.ledger = Ledger()
-        self.wakeup = Wakeup(events=False)
+        self.wakeup = more.pop("wakeup", None) or Wakeup(events=False)
         self.chunks: list[Chunk] = []
         self.spans: list[Span] = []
         self.hold = False
@@ -40,7 +40,7 @@ class Follower:
             wakeup=self.wakeup,
             once=once,
             timing=more.pop("timing", Timing()),
-            clock=lambda: self.now,
+            clock=more.pop("clock", lambda: self.now),
             wall=lambda: time.time() + self.now - 1000.0,
             **more,
         )

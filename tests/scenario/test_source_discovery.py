@@ -1,0 +1,341 @@
+"""Which files are read, from where, and what happens when they cannot be."""
+
+import asyncio
+import os
+import resource
+import socket
+import time
+
+import pytest
+
+from logship.source.tailer import Followed, Timing
+from logship.source.watch import Wakeup
+
+
+def add(path, *lines):
+    with path.open("a") as file:
+        file.writelines(f"{line}\n" for line in lines)
+
+
+def n(start, end):
+    return [f"line {number} {'x' * 50}" for number in range(start, end)]
+
+
+@pytest.fixture
+def log(tmp_path):
+    path = tmp_path / "access.log"
+    path.touch()
+    return path
+
+
+async def test_start_at_the_end(follow, log):
+    """What was there before the source is not read; a line that was being written is, when it ends."""
+    add(log, *n(0, 100))
+    with log.open("a") as writer:
+        writer.write("half")
+        writer.flush()
+        tail = follow(log, start_at="end")
+        assert await tail.read() == []
+        writer.write(" a line\n")
+    add(log, *n(100, 110))
+    assert await tail.read() == ["half a line", *n(100, 110)]
+
+
+async def test_a_later_file_is_read_from_its_beginning(follow, tmp_path):
+    """Whatever start_at says: also after a restart, and also when it came while nobody looked."""
+    add(tmp_path / "a.log", *n(0, 5))
+    tail = follow(tmp_path / "*.log", start_at="end")
+    assert await tail.read() == []
+    add(tmp_path / "b.log", *n(5, 10))
+    assert await tail.read() == n(5, 10)
+    add(tmp_path / "c.log", *n(10, 15))
+    tail = tail.restart()
+    assert await tail.read() == n(10, 15)
+    tail.close()
+
+
+async def test_appears_and_is_rotated_before_it_is_seen(follow, tmp_path):
+    """Two generations came since the last look."""
+    log = tmp_path / "access.log"
+    tail = follow(log)
+    assert await tail.read() == []
+    add(log, *n(0, 10))
+    log.rename(tmp_path / "access.log.1")
+    add(log, *n(10, 20))
+    assert await tail.read() == n(0, 20)
+
+
+async def test_appears_by_a_glob_and_is_rotated_before_it_is_seen(follow, tmp_path):
+    """As above, under a name that nobody knew."""
+    tail = follow(tmp_path / "*.log")
+    await tail.read()
+    add(tmp_path / "x.log", *n(0, 10))
+    (tmp_path / "x.log").rename(tmp_path / "x.log.1")
+    add(tmp_path / "x.log", *n(10, 20))
+    assert await tail.read() == n(0, 20)
+
+
+async def test_exclude_wins(follow, tmp_path):
+    """An excluded file is never opened, whether named by its name or by its path."""
+    for name in ("access.log", "error.log", "sub/deep/x.log"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        add(tmp_path / name, name)
+    tail = follow(tmp_path / "**" / "*.log", exclude=["error*", f"{tmp_path}/sub/**"])
+    assert await tail.read() == ["access.log"]
+
+
+async def test_double_star_finds_new_directories(follow, tmp_path):
+    """A directory made later is searched, too."""
+    tail = follow(tmp_path / "**" / "*.log")
+    assert await tail.read() == []
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    add(tmp_path / "a" / "b" / "x.log", "deep")
+    assert await tail.read() == ["deep"]
+
+
+async def test_hard_links_and_overlapping_sources(follow, log):
+    """One file is read once, by the first source that means it."""
+    os.link(log, log.with_name("second.log"))
+    log.with_name("third.log").symlink_to(log)
+    add(log, *n(0, 10))
+    tail = follow(f"{log.parent}/*.log", log)
+    assert await tail.read() == n(0, 10)
+    assert {chunk.source for chunk in tail.chunks} == {"s0"}
+
+
+async def test_glob_characters_in_a_real_name(follow, tmp_path):
+    """A path that exists literally is taken literally."""
+    add(tmp_path / "access[1].log", "literal")
+    add(tmp_path / "access1.log", "pattern")
+    assert await follow(tmp_path / "access[1].log").read() == ["literal"]
+
+
+async def test_permission_denied_and_restored(follow, log, monkeypatch):
+    """An unreadable file is reported once, tried again, and read in full once it can be; state is kept."""
+    tail = follow(log)
+    add(log, *n(0, 10))
+    await tail.read()
+    tail = tail.restart(Followed("s0", (str(log),), start_at="end"), Followed("s1", (f"{log.parent}/*.txt",)))
+    add(log.with_name("new.txt"), *n(50, 60))
+    add(log, *n(10, 20))
+    denied = refuse(monkeypatch, PermissionError(13, "Permission denied"))
+    assert await tail.read() == []
+    assert tail.count("files_unreadable") == 2
+    assert sorted(str(each["error"]) for each in tail.tailer.status()) == ["Permission denied"] * 2
+    assert [each.offset for each in tail.tailer.positions()] == [len("\n".join(n(0, 10))) + 1]
+    await tail.after(3600)
+    denied.clear()
+    assert sorted(await tail.after(1)) == sorted(n(10, 20) + n(50, 60))
+    assert tail.count("files_unreadable") == 0
+    tail.close()
+
+
+def refuse(monkeypatch, error, what=os.open):
+    """Make os.open (or another) fail until the returned list is cleared; we may be root, whom no mode stops."""
+    failing = [error]
+
+    def attempt(path, *args, **more):
+        if failing and str(path).endswith((".log", ".txt")):
+            raise failing[0]
+        return what(path, *args, **more)
+
+    monkeypatch.setattr(os, what.__name__, attempt)
+    return failing
+
+
+@pytest.mark.parametrize("kind", ["directory", "FIFO", "socket", "device"])
+async def test_not_a_regular_file(follow, tmp_path, kind):
+    """Refused with a text that says what to do; opening never blocks, and nothing crashes."""
+    path = tmp_path / "access.log"
+    with socket.socket(socket.AF_UNIX) as server:
+        make = {
+            "directory": path.mkdir,
+            "FIFO": lambda: os.mkfifo(path),
+            "socket": lambda: server.bind(str(path)),
+            "device": lambda: path.symlink_to("/dev/null"),
+        }
+        make[kind]()
+        tail = follow(path)
+        assert await asyncio.wait_for(tail.read(), 5) == []
+    [status] = tail.tailer.status()
+    assert kind in status["error"]
+    assert status["state"] == "unreadable"
+    assert tail.count("files_unreadable") == 1
+
+
+async def test_compressed_file_is_not_followed_as_text(follow, tmp_path):
+    """A match that is compressed is refused, never parsed."""
+    (tmp_path / "access.log").write_bytes(b"\x1f\x8b" + b"x" * 100)
+    tail = follow(tmp_path / "access.log")
+    assert await tail.read() == []
+    assert "compressed" in tail.tailer.status()[0]["error"]
+
+
+@pytest.mark.parametrize("broken", ["stat", "scandir"])
+async def test_a_failed_scan_proves_nothing(follow, log, monkeypatch, broken):
+    """ESTALE, EIO, EACCES while looking: nothing is forgotten, nothing read again."""
+    tail = follow(log)
+    add(log, *n(0, 10))
+    await tail.read()
+    with monkeypatch.context() as patch:
+        refuse(patch, OSError(116, "Stale file handle"), getattr(os, broken))
+        assert await tail.read() == []
+        await tail.after(3600)
+        assert len(tail.tailer.positions()) == 1
+    add(log, *n(10, 20))
+    assert await tail.after(1) == n(10, 20)
+
+
+async def test_read_error_and_recovery(follow, log, monkeypatch):
+    """ESTALE on an open file: it is opened again, proved, and read on."""
+    tail = follow(log)
+    add(log, *n(0, 10))
+    await tail.read()
+    add(log, *n(10, 20))
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pread", lambda *_: (_ for _ in ()).throw(OSError(116, "Stale file handle")))
+        assert await tail.read() == []
+        assert tail.states() == {"access.log": "unreadable"}
+    assert await tail.after(1) == n(10, 20)
+    assert tail.states() == {"access.log": "following"}
+
+
+async def test_more_files_than_descriptors(follow, tmp_path):
+    """With 200 files and a limit of 64 all are read in turn, again and again."""
+    tail = follow(tmp_path / "*.log")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard))
+    try:
+        for turn in range(3):
+            for number in range(200):
+                add(tmp_path / f"{number}.log", f"{number} in turn {turn} {'x' * 300}")
+            got = [line for _ in range(30) for line in await tail.after(1)]
+            assert sorted(got) == sorted(f"{number} in turn {turn} {'x' * 300}" for number in range(200))
+        (tmp_path / "7.log").rename(tmp_path / "7.log.1")
+        add(tmp_path / "7.log", "rotated")
+        assert [line for _ in range(5) for line in await tail.after(1)] == ["rotated"]
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+async def test_busy_file_does_not_starve_the_others(follow, tmp_path):
+    """One chunk a turn."""
+    add(tmp_path / "busy.log", *n(0, 20_000))
+    add(tmp_path / "quiet.log", "quiet")
+    tail = follow(tmp_path / "*.log")
+    await tail.tailer.look()
+    for _ in range(3):
+        tail.account(tail.tailer.take())
+    assert "quiet" in tail.lines()
+
+
+async def test_reload_keeps_offsets(follow, log, tmp_path):
+    """A source added, one renamed, one removed and brought back: nothing is read twice or missed."""
+    other = tmp_path / "other.log"
+    add(log, *n(0, 10))
+    add(other, *n(50, 55))
+    tail = follow(log)
+    await tail.read()
+    tail.tailer.apply([Followed("renamed", (str(log),)), Followed("added", (str(other),), start_at="beginning")])
+    add(log, *n(10, 20))
+    assert sorted(await tail.read()) == sorted(n(10, 20) + n(50, 55))
+    assert {chunk.source for chunk in tail.chunks[1:]} == {"renamed", "added"}
+    tail.tailer.apply([Followed("added", (str(other),))])
+    add(log, *n(20, 30))
+    assert await tail.read() == []
+    assert {os.path.basename(each.path) for each in tail.tailer.positions()} == {"access.log", "other.log"}
+    assert tail.states() == {"other.log": "following"}
+    tail.tailer.apply([Followed("renamed", (str(log),)), Followed("added", (str(other),))])
+    assert await tail.read() == n(20, 30)
+
+
+async def test_partial_line_waits_across_a_restart(follow, log):
+    """Half a line, a restart, the rest: one line."""
+    log.write_bytes(b"one\nha")
+    tail = follow(log)
+    assert await tail.read() == ["one"]
+    assert [each.offset for each in tail.tailer.positions()] == [4]
+    tail = tail.restart()
+    assert await tail.read() == []
+    with log.open("ab") as file:
+        file.write(b"lf\n")
+    assert await tail.read() == ["half"]
+    tail.close()
+
+
+async def test_partial_line_of_a_finished_file(follow, log):
+    """What is left without a line end is passed on once, when the file is over."""
+    log.write_bytes(b"one\nhalf")
+    tail = follow(log)
+    await tail.read()
+    log.unlink()
+    add(log, "new")
+    await tail.read()
+    assert "half" not in tail.lines()
+    assert await tail.after(61) == ["half"]
+    assert tail.chunks[-1].final
+    await tail.after(61)
+    assert tail.states() == {"access.log": "following"}
+    assert tail.lines().count("half") == 1
+
+
+async def test_once_reads_all_there_is_and_ends(follow, log):
+    """Also the rotated rest of what was left; not a line that is still being written."""
+    tail = follow(log)
+    add(log, *n(0, 10))
+    await tail.read()
+    add(log, *n(10, 20))
+    log.rename(log.with_name("access.log.1"))
+    log.write_text("\n".join(n(20, 25)) + "\nhalf")
+    once = tail.restart(once=True)
+    async for chunk in once.tailer.chunks():
+        once.account(chunk)
+    assert once.lines() == n(10, 25)
+    once.close()
+
+
+async def test_stop_ends_chunks(follow, log):
+    """Promptly, whether it waits or has much to do."""
+    add(log, *n(0, 20_000))
+    tail = follow(log)
+    async for chunk in tail.tailer.chunks():
+        tail.account(chunk)
+        tail.tailer.stop()
+    assert len(tail.chunks) == 1
+    idle = follow(log)
+    waiting = asyncio.create_task(collect(idle))
+    await idle.tailer.ready.wait()
+    idle.tailer.stop()
+    await asyncio.wait_for(waiting, 5)
+
+
+async def collect(tail):
+    async for chunk in tail.tailer.chunks():
+        tail.account(chunk)
+
+
+async def test_events_bring_lines_at_once(follow, log, tmp_path):
+    """With intervals of an hour only events can: a write, a rotation, a new file."""
+    hour = Timing(sweep=3600, scan=3600)
+    with Wakeup() as wakeup:
+        tail = follow(f"{tmp_path}/*.log", timing=hour, wakeup=wakeup, clock=time.monotonic)
+        task = asyncio.create_task(collect(tail))
+        await tail.tailer.ready.wait()
+        for turn in range(3):
+            add(log, f"first {turn}")
+            await until(lambda turn=turn: f"first {turn}" in tail.lines())
+            add(log, f"second {turn}")
+            await until(lambda turn=turn: f"second {turn}" in tail.lines())
+            log.rename(tmp_path / "access.log.1")
+            add(log, f"new {turn}")
+            await until(lambda turn=turn: f"new {turn}" in tail.lines())
+        add(tmp_path / "other.log", "other")
+        await until(lambda: "other" in tail.lines())
+        tail.tailer.stop()
+        await task
+
+
+async def until(condition, limit=5.0):
+    async with asyncio.timeout(limit):
+        while not condition():
+            await asyncio.sleep(0.002)
