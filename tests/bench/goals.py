@@ -188,13 +188,13 @@ def explain(root: Path, lines: int = 500_000) -> Figure:
 # --- what grows
 
 
-def growth(root: Path, nginx: target.Target, lines: int = 200_000) -> Iterator[Figure]:
-    """Measure the same lines spread over more files, and under more rules."""
-    for files in (1, 10, 100, 1000):
+def growth(root: Path, nginx: target.Target, lines: int = 200_000, most: int = 1000) -> Iterator[Figure]:
+    """Measure the same lines spread over more and more files, and under more and more rules."""
+    for files in (n for n in (1, 10, 100, 1000) if n <= most):
         written = _spread(root / f"files-{files}", lines, files)
         run = _once(root, nginx, written)
         yield Figure(f"{lines:,} lines in {files:,} files", _cost(run))
-    for rules in (1, 10, 100):
+    for rules in (n for n in (1, 10, 100) if n <= most):
         written = _spread(root / f"rules-{rules}", lines, 1)
         yield Figure(f"{rules} rules", _cost(_once(root, nginx, written, _rules(rules - 1))))
 

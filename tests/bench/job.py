@@ -53,7 +53,7 @@ def write(path: Path, lines: int, *, seed: int = 1, pageviews_only: bool = False
     kinds = [kind for kind, count in mix.items() for _ in range(count)]
     dice = random.Random(seed)
     dice.shuffle(kinds)
-    makers = _makers(dice)
+    makers = _makers(dice, visitors=min(40_000, max(100, lines)))
     end = time.time() if now is None else now
     with path.open("w", encoding="ascii") as log:
         for start in range(0, lines, _CHUNK):
@@ -68,9 +68,9 @@ def _mix(lines: int) -> dict[str, int]:
     return counts
 
 
-def _makers(dice: random.Random) -> dict[str, Callable[[str], str]]:
+def _makers(dice: random.Random, visitors: int) -> dict[str, Callable[[str], str]]:
     """Return for each kind what makes a line of it at a time."""
-    visitors = [(_address(dice), dice.choice(traffic.PEOPLE)) for _ in range(40_000)]
+    people = [(_address(dice), dice.choice(traffic.PEOPLE)) for _ in range(visitors)]
     machines = {
         "crawler": [(_address(dice), agent) for agent in traffic.CRAWLERS for _ in range(20)],
         "library": [(_address(dice), agent) for agent in traffic.LIBRARIES if agent for _ in range(20)],
@@ -93,16 +93,16 @@ def _makers(dice: random.Random) -> dict[str, Callable[[str], str]]:
         return make
 
     return {
-        "pageview": line(visitors, pages, 200),
-        "asset": line(visitors, assets, 200),
+        "pageview": line(people, pages, 200),
+        "asset": line(people, assets, 200),
         "asset by a machine": line(machines["crawler"], assets, 200),
-        "asset missing": line(visitors, assets, 404),
+        "asset missing": line(people, assets, 404),
         "crawler": line(machines["crawler"], pages, 200),
         "library": line(machines["library"], pages, 200),
         "crawler's error": line(machines["crawler"], pages, 404),
-        "error": line(visitors, pages, 404),
-        "redirect": line(visitors, pages, 301),
-        "form": line(visitors, pages, 200, "POST"),
+        "error": line(people, pages, 404),
+        "redirect": line(people, pages, 301),
+        "form": line(people, pages, 200, "POST"),
     }
 
 

@@ -27,7 +27,7 @@ LOGSHIP = Path(sys.executable).with_name("logship")
 
 
 class Writer(threading.Thread):
-    """Appends numbered page views to a log, some hundred a second, and renames it now and then."""
+    """Appends numbered page views to a log, about 400 a second, and renames it now and then."""
 
     def __init__(self, log: Path) -> None:
         super().__init__()
@@ -39,8 +39,8 @@ class Writer(threading.Thread):
 
     def run(self) -> None:
         file = self.log.open("ab", buffering=0)
-        while not self.enough.wait(0.02):
-            file.write(b"".join(self._line() for _ in range(20)))
+        while not self.enough.wait(0.025):
+            file.write(b"".join(self._line() for _ in range(10)))
             if self.rotate.is_set():
                 self.rotate.clear()
                 self.rotations += 1
@@ -119,7 +119,7 @@ def test_killed_under_load_nothing_is_lost(
             accepted_before = len(judge.accepted())
             process = start(config, tmp_path)
             wait_until(lambda: len(judge.accepted()) > accepted_before or process.poll() is not None, "an event")  # noqa: B023
-            time.sleep(dice.uniform(0.0, 2.5))
+            time.sleep(dice.uniform(0.0, 2.0))
             assert process.poll() is None, (tmp_path / "output").read_text()[-2000:]
             process.kill()
             process.wait()

@@ -130,7 +130,7 @@ def test_apache_as_debian_sets_it_up(servers: Any, receiver: Any, logship: Any, 
 def test_apache_with_virtual_hosts(servers: Any, receiver: Any, logship: Any, wait_until: Callable[..., Any]) -> None:
     """`vhost_combined` carries the host itself: no site is configured."""
     server = servers.apache("vhost_combined")
-    with logship.run(f"path: '{server.log}', format: vhost_combined"):
+    with logship.run(f"path: '{server.log}', format: vhost_combined, hosts: [example.com]"):
         expected = visit(server)
         assert_arrives(receiver, expected, wait_until)
     assert {event["hostname"] for event in receiver.events()} == {"example.com"}
