@@ -31,6 +31,10 @@ from logship.servicemanager import ServiceManager
 log = structlog.get_logger(__name__)
 
 _LOOK_EVERY = 1.0  # seconds between two looks at the configuration file
+_AFTER_DAMAGE = {
+    "previous": "what was settled since the save before is sent again",
+    "empty": "followed files are read from their beginning; what is within max_event_age is sent again",
+}
 _NEEDS_RESTART = ("state_dir", "admin")
 
 
@@ -55,6 +59,7 @@ class Daemon:
         self.config = config
         self._once = once
         self.metrics = Metrics()
+        self.metrics.build_info.labels(__version__).set(1)
         self._manager = ServiceManager.from_environment()
         self._reload_asked = asyncio.Event()
         self.reloads = Reload()
@@ -69,7 +74,7 @@ class Daemon:
         with contextlib.closing(Checkpoint.open(loaded.state_dir)) as checkpoint:
             if checkpoint.recovered:
                 self.metrics.checkpoint_recoveries.labels(checkpoint.recovered).inc()
-                log.error("checkpoint.damaged", used=checkpoint.recovered, state_dir=str(loaded.state_dir))
+                log.error("checkpoint.damaged", used=checkpoint.recovered, help=_AFTER_DAMAGE[checkpoint.recovered])
             self._pipeline = Pipeline(
                 built,
                 checkpoint=checkpoint,

@@ -58,7 +58,7 @@ class Metrics:
         self.watch_degraded = gauge("watch_degraded", "1 while file events do not work and polling carries on alone.")
 
         # Events.
-        self.events_routed = counter("events_routed", "Deliveries made by the rules.", "destination", "event")
+        self.events_routed = counter("events_routed", "Deliveries made by the rules.", "destination")
         self.events_settled = counter("events", "Deliveries settled, by outcome.", "destination", "outcome")
         self.plausible_dropped = counter(
             "events_plausible_dropped",

@@ -58,7 +58,7 @@ class Pipeline:
         self._tailer = Tailer(
             self._followed(plan),
             positions=checkpoint.positions,
-            seen=checkpoint.sources,
+            seen=_seen(plan, checkpoint),
             metrics=metrics,
             ledger=self._ledger,
             wakeup=self._wakeup,
@@ -146,6 +146,7 @@ class Pipeline:
             deliveries = self._open(chunk, sifted)
             self._count(chunk, sifted)
             for name, batch in deliveries.items():
+                self._metrics.events_routed.labels(name).inc(len(batch))
                 await self._destinations[name].add(batch)
 
     def _open(self, chunk: Chunk, sifted: Sifted) -> Mapping[str, Sequence[Delivery]]:
@@ -290,6 +291,15 @@ class Pipeline:
 
     def _followed(self, plan: Plan) -> list[Followed]:
         return [source.followed(once=self._once) for source in plan.sources.values()]
+
+
+def _seen(plan: Plan, checkpoint: Checkpoint) -> frozenset[str]:
+    """Return the sources whose files are read from their beginning, as ones that were followed before.
+
+    When the checkpoint was lost, nobody knows where reading stood. Reading all again sends some events twice (those
+    within `max_event_age`); starting at the end would lose lines without a trace, and nothing may be lost uncounted.
+    """
+    return checkpoint.sources | (plan.sources.keys() if checkpoint.recovered == "empty" else frozenset())
 
 
 async def _first(work: asyncio.Future[Any], signal: Coroutine[Any, Any, object]) -> None:
