@@ -1,6 +1,6 @@
 """Read one YAML file into frozen Settings, or tell everything that is wrong with it, with line and column.
 
-What is written is what is kept: durations in seconds, sizes in bytes, text as text. Globs, regular expressions,
+What is written is what is kept: durations in seconds, URLs complete, text as text. Globs, regular expressions,
 templates and log formats are compiled, and their faults found, by the rooms that use them; they name the place by
 its path of keys (``rules[2].when.path``), and `Settings.locate` turns that into a line.
 
@@ -31,6 +31,7 @@ from logship.language.notations import Secret as Secret  # for those who mask it
 
 MAX_BYTES = 4 << 20  # of a configuration file: thousands of sources; a log file given by mistake is refused unread
 BOT_CLASSES = ("search", "ai", "seo", "monitor", "preview", "feed", "library", "headless", "scanner", "none", "other")
+WRAPPERS = ("auto", "docker", "cri", "syslog", "none")
 PRESETS = ("pageviews", "downloads", "not-found", "feeds", "ai-crawlers")
 
 
@@ -118,7 +119,7 @@ class TlsSettings:
 def _retry(spot: Spot, values: dict[str, Any]) -> RetrySettings:
     retry = RetrySettings(**values)
     if retry.initial > retry.max:
-        spot.fault('"initial" is more than "max"')
+        spot.fault('"initial", by default 500ms, is more than "max"')
     return retry
 
 
@@ -286,7 +287,7 @@ class SourceSettings:
         "auto",
     )
     wrapper: str = key(
-        Word("the name of a wrapper", ("auto", "docker", "cri", "syslog", "none")),
+        Word("the name of a wrapper", WRAPPERS),
         "What surrounds each line: `docker`, `cri`, `syslog` or `none`; `auto` looks at the lines.",
         "auto",
     )
@@ -372,8 +373,8 @@ class When:
 
 
 def _bot(text: str) -> str:
-    if text.lower() in ("true", "false"):
-        return text.lower()
+    if text.lower() in notations.TRUTH:
+        return str(notations.flag(text)).lower()
     if text not in BOT_CLASSES:
         hint = meant(text, BOT_CLASSES) or f"; {listed(BOT_CLASSES)}"
         raise MisfitError(f"{quoted(text)} is neither true, false nor a class of bots{hint}")
@@ -485,11 +486,11 @@ class RevenueSettings:
 
 
 def _drop(text: str) -> str:
-    if text.lower() == "true":
-        return "rule"
-    if text.lower() == "false":
-        raise MisfitError('"false" drops nothing; leave "drop" out')
-    return notations.identifier(text)
+    if text.lower() not in notations.TRUTH:
+        return notations.identifier(text)
+    if not notations.flag(text):
+        raise MisfitError(f'{quoted(text)} drops nothing; leave "drop" out')
+    return "rule"
 
 
 @dataclass(frozen=True, slots=True)
@@ -709,6 +710,8 @@ def _text(path: Path) -> str:
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
+    except FileNotFoundError as error:
+        raise tree.MalformedError('does not exist; name another with -c, or write one with "logship init"') from error
     except OSError as error:
         raise tree.MalformedError(f"cannot be read: {error.strerror}") from error
     if len(data) > MAX_BYTES:
@@ -784,7 +787,7 @@ def _names(path: str) -> Iterator[str]:
 
 # What contradicts itself across keys.
 
-_HOSTLESS = frozenset({"common", "combined", "nginx_main", "ingress_nginx"})
+HOSTLESS = frozenset({"common", "combined", "nginx_main", "ingress_nginx", "icecast"})
 
 
 def _contradictions(settings: Settings) -> Iterator[Problem]:
@@ -810,7 +813,7 @@ def _hostless(settings: Settings) -> Iterator[Problem]:
     for source in settings.sources:
         if source.site or f"{source.where}.site" in settings.places:
             continue
-        if source.format in _HOSTLESS:
+        if source.format in HOSTLESS:
             yield Problem(
                 source.where,
                 f'the format {quoted(source.format)} has no host; add "site: https://example.com", your own',

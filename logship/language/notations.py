@@ -127,14 +127,14 @@ def share(text: str) -> float:
     return value
 
 
-_TRUTH = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+TRUTH = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
 
 def flag(text: str) -> bool:
     """Return true or false; YAML's older words for them are understood."""
-    if text.lower() not in _TRUTH:
+    if text.lower() not in TRUTH:
         raise MisfitError(f"{quoted(text)} is neither true nor false")
-    return _TRUTH[text.lower()]
+    return TRUTH[text.lower()]
 
 
 # Texts.

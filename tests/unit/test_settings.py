@@ -384,7 +384,7 @@ FAULTS = [
     (destination("connections: 1.5"), 'f:2:33: destinations.p.connections: "1.5" is no whole number'),
     (destination("max_events_per_second: 0"), 'f:2:43: destinations.p.max_events_per_second: "0" is not above 0; null sets no limit'),
     (destination("retry: {ambiguous: maybe}"), 'f:2:39: destinations.p.retry.ambiguous: "maybe" is neither true nor false'),
-    (destination("retry: {initial: 2m}"), 'f:2:20: destinations.p.retry: "initial" is more than "max"'),
+    (destination("retry: {initial: 2m}"), 'f:2:20: destinations.p.retry: "initial", by default 500ms, is more than "max"'),
     (destination("when_full: deadletter"), 'f:2:31: destinations.p.when_full: "deadletter" is not known here (did you mean "dead_letter"?)'),
     (destination("when_full: drop"), 'f:2:31: destinations.p.when_full: "drop" is not known here; known: wait, dead_letter'),
     (source("start_at: begin"), 'f:1:69: sources[0].start_at: "begin" is not known here (did you mean "beginning"?)'),
@@ -617,7 +617,7 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path, data: bytes, expected
 
 def test_a_file_that_cannot_be_read_is_a_problem_like_any_other(tmp_path: Path) -> None:
     """No traceback for a missing file or a directory."""
-    with pytest.raises(ConfigError, match=r"nowhere.yaml: cannot be read: No such file or directory"):
+    with pytest.raises(ConfigError, match=r"nowhere.yaml: does not exist; name another with -c"):
         settings.load(tmp_path / "nowhere.yaml", {})
     found, problems = settings.read_file(tmp_path, {"STATE_DIRECTORY": "/s"})
     assert [problem.message for problem in problems] == ["cannot be read: Is a directory"]
@@ -807,13 +807,32 @@ def test_minimal_configuration_is_valid_and_names_its_schema(tmp_path: Path) -> 
 
 def test_the_words_of_other_rooms_are_the_same_here() -> None:
     """Settings stand below the rooms that give these words their meaning; neither may know one that the other lacks."""
-    from logship.parser import client
+    from logship.parser import client, formats, wrappers
     from logship.router import audience, conditions, presets
 
     assert settings.BOT_CLASSES == audience.KINDS
     assert set(settings.PRESETS) == set(presets.PRESETS)
     assert set(notations.ADDRESS_SETS) == set(client.SETS)
+    assert set(settings.WRAPPERS) == set(wrappers.KINDS)
+    assert not [name for name in settings.HOSTLESS if "host" in formats.compile(name).facts]
     assert {name for name in settings.WHEN.keys if name not in ("any", "all", "not")} == set(conditions.FIELDS)
+
+
+def test_printed_presets_can_be_pasted_into_a_file() -> None:
+    """What `check --show-rules` prints is read as the very rules that the presets stand for."""
+    from logship.router.table import Rules
+
+    for preset in settings.PRESETS:
+        rules = Rules([RuleSettings(preset=preset)], destinations=["plausible"])
+        assert read(f"{SOURCE}rules:\n{rules.shown()}").rules == tuple(rules.expanded)
+
+
+@pytest.mark.parametrize(("written", "asked"), [("true", "true"), ("no", "false"), ("Yes", "true"), ("ai", "ai")])
+def test_older_words_for_true_and_false_are_understood(written: str, asked: str) -> None:
+    """Where a boolean is wanted, `yes` and `no` are what they always were in YAML."""
+    (found,) = read(rule(f"drop: yes, when: {{bot: {written}}}")).rules
+    assert (found.drop, found.when.tests) == ("rule", (Asked("bot", (asked,)),))
+    assert told(rule("drop: no")) == ['f:3:12: rules[0].drop: "no" drops nothing; leave "drop" out']
 
 
 def test_yaml_compose_is_not_used() -> None:
