@@ -49,11 +49,13 @@ def _remember(user_agent: str | None) -> Audience:
 def _examine(text: str) -> Audience:
     if not text:
         return NOBODY
-    if listed := crawlers.find(text):
+    listed = crawlers.find(text)
+    if listed and listed[0] != "library":
         return Audience(*listed)
-    if crawlers.is_browser(text) or not _bots().is_bot(crawlers.without_phones(text)):
+    if not listed and (crawlers.is_browser(text) or not _bots().is_bot(crawlers.without_devices(text))):
         return PERSON
-    return Audience(*(crawlers.find_in_catalogue(text) or ("other", crawlers.first_word(text))))
+    # A crawler often names the library that it is built on as well.
+    return Audience(*(crawlers.find_in_catalogue(text) or listed or ("other", crawlers.first_word(text))))
 
 
 @cache

@@ -146,6 +146,8 @@ class _Leaf(Condition):
 
         self._field.bind(see, site)(record)
         value = None if seen[0] is None else str(seen[0])
+        if self._name == "bot":
+            value = value or "a person"
         asked = f"{self._name} {_any_of_words(self._values)}"
         return Finding(asked, value, self._field.bind(self._matcher.matches, site)(record))
 

@@ -16,8 +16,9 @@ _OWN: dict[str, tuple[str, ...]] = {
         *("PerplexityBot", "Perplexity-User", "CCBot", "Bytespider", "Amazonbot", "Applebot-Extended"),
         *("Google-Extended", "GoogleOther", "Google-CloudVertexBot", "Gemini-Deep-Research", "Google-NotebookLM"),
         *("meta-externalagent", "meta-externalfetcher", "FacebookBot", "cohere-ai", "MistralAI-User"),
-        *("DuckAssistBot", "YouBot", "PetalBot-AI", "Diffbot", "AI2Bot", "DeepSeekBot", "Timpibot", "ImagesiftBot"),
-        *("Kangaroo Bot", "PanguBot", "FirecrawlAgent", "TavilyBot", "PhindBot", "omgili", "omgilibot", "Manus-User"),
+        *("DuckAssistBot", "YouBot", "Diffbot", "AI2Bot", "DeepSeekBot", "Timpibot", "ImagesiftBot"),
+        *("Kangaroo Bot", "PanguBot", "FirecrawlAgent", "TavilyBot", "PhindBot", "omgili", "Manus-User"),
+        *("TSM-turingos", "omgilibot"),
     ),
     "search": (
         *("Googlebot", "Googlebot-Image", "Googlebot-News", "Googlebot-Video", "Storebot-Google", "bingbot"),
@@ -31,6 +32,7 @@ _OWN: dict[str, tuple[str, ...]] = {
         *("Better Uptime Bot", "BetterStack", "HetrixTools", "DatadogSynthetics", "Datadog", "NewRelicPinger"),
         *("check_http", "Zabbix", "Checkly", "Nagios", "Consul Health Check", "HAProxy", "Traefik", "Envoy/HC"),
         *("Cloudflare-Healthchecks", "Chrome-Lighthouse", "updown.io", "monitoring-plugins", "OhDear", "Gatus"),
+        *("GTmetrix", "YLT Chrome", "Miniature.io"),
     ),
     "preview": (
         *("Slackbot", "Slackbot-LinkExpanding", "Slack-ImgProxy", "facebookexternalhit", "Facebot", "Discordbot"),
@@ -52,32 +54,26 @@ _OWN: dict[str, tuple[str, ...]] = {
         *("Ruby", "reqwest", "hyper", "Java-http-client", "Jakarta Commons-HttpClient", "HTTPie", "xh", "aria2"),
         *("Dart", "RestSharp", "PostmanRuntime", "insomnia", "Typhoeus", "HTTPClient", "libsoup", "PHP", "WinHTTP"),
         *("WinHttp.WinHttpRequest", "Microsoft-CryptoAPI", "CFNetwork", "colly", "Scrapy", "HTTrack", "fasthttp"),
-        *("Symfony HttpClient", "WordPress", "Deno", "Bun", "urllib3", "Mechanize", "ktor-client", "Ktor client"),
+        *("Symfony HttpClient", "WordPress", "Deno", "Bun", "urllib3", "Mechanize", "ktor-client", "Java"),
     ),
     "headless": ("HeadlessChrome", "PhantomJS", "Puppeteer", "Playwright", "Selenium", "SlimerJS", "Splash", "Cypress"),
     "scanner": (
         *("Nuclei", "zgrab", "Nmap Scripting Engine", "masscan", "Nikto", "sqlmap", "WPScan", "CensysInspect"),
         *("Expanse", "InternetMeasurement", "l9explore", "l9tcpid", "Acunetix", "Nessus", "OpenVAS", "DirBuster"),
         *("gobuster", "ffuf", "feroxbuster", "httpx", "Fuzz Faster U Fool", "ZmEu", "Qualys", "WhatWeb", "wfuzz"),
-        *("Odin", "Project Discovery", "xfa1", "Shodan", "fimap", "jaeles", "dirsearch", "Detectify", "Netcraft"),
+        *("Odin", "Shodan", "fimap", "jaeles", "dirsearch", "Detectify", "Netcraft"),
     ),
 }
 
 # Words that browsers hold as well: they count only where they cannot be a browser's.
-_ALONE = {"Python", "Ruby", "Dart", "PHP", "LWP", "hyper", "got", "xh", "insomnia", "HTTPClient", "WordPress", "Deno"}
-_ALONE |= {"Bun", "httpx", "OpenAI", "Rome", "Reeder", "Vienna", "Yarr", "Overcast", "Odin", "Expanse", "Prometheus"}
-_ALONE |= {
-    "Splash",
-    "Qualys",
-    "Datadog",
-    "HAProxy",
-    "Traefik",
-    "Lemmy",
-    "Mastodon",
-    "Misskey",
-    "CFNetwork",
-    "Mechanize",
-}
+_ALONE = frozenset(
+    (
+        *("Python", "Ruby", "Dart", "PHP", "LWP", "hyper", "got", "xh", "insomnia", "HTTPClient", "WordPress", "Deno"),
+        *("Bun", "httpx", "OpenAI", "Rome", "Reeder", "Vienna", "Yarr", "Overcast", "Odin", "Expanse", "Prometheus"),
+        *("Splash", "Qualys", "Datadog", "HAProxy", "Traefik", "Lemmy", "Mastodon", "Misskey", "CFNetwork", "Java"),
+        *("Mechanize", "libsoup", "colly"),
+    )
+)
 
 _TAGS = {  # crawler-user-agents' tags, the telling ones first: a crawler may carry several
     "ai-crawler": "ai",
@@ -95,7 +91,7 @@ _TAGS = {  # crawler-user-agents' tags, the telling ones first: a crawler may ca
 }
 
 _BROWSERS = re.compile(r"(?:Lynx/|w3m/|Links \(|ELinks[/ (]|NetSurf/|Dillo/|edbrowse/|retawq/|Emacs-)", re.ASCII)
-_PHONES = re.compile(r"cubot", re.IGNORECASE)
+_DEVICES = re.compile(r"cubot|WebAppManager", re.IGNORECASE)  # a brand of phones, and LG's television sets
 _WORD = re.compile(r"[^\s/();,:]+")
 _DULL = frozenset({"mozilla", "compatible", "like", "gecko", "khtml", "applewebkit", "windows", "linux", "x11"})
 
@@ -103,7 +99,7 @@ _DULL = frozenset({"mozilla", "compatible", "like", "gecko", "khtml", "applewebk
 def find(text: str) -> tuple[str, str] | None:
     """Return class and name by the own table."""
     found = _own().search(text)
-    if not found or not found.lastgroup:
+    if found is None or found.lastgroup is None:
         return None
     kind, word = found.lastgroup.removesuffix("_alone"), found[0]
     return kind, _spelling().get(word.lower(), word)
@@ -114,9 +110,9 @@ def is_browser(text: str) -> bool:
     return _BROWSERS.match(text) is not None
 
 
-def without_phones(text: str) -> str:
-    """Take out brands of phones that hold the word bot."""
-    return _PHONES.sub("phone", text)
+def without_devices(text: str) -> str:
+    """Take out names of devices that is-bot takes for machines' own."""
+    return _DEVICES.sub("device", text)
 
 
 def first_word(text: str) -> str:
@@ -137,7 +133,7 @@ def find_in_catalogue(text: str) -> tuple[str, str] | None:
     ]
     if not hits:
         return None
-    name, kind = max(hits, key=lambda hit: len(hit[0]))
+    name, kind = max(hits, key=lambda hit: (hit[1] != "library", len(hit[0])))
     return kind, name.strip(" /;()") or first_word(text)
 
 
@@ -154,7 +150,7 @@ def _own() -> re.Pattern[str]:
         parts.append(f"(?P<{kind}>" + "|".join(map(re.escape, words)) + ")")
         if alone := [name for name in names if name in _ALONE]:
             parts.append(rf"(?P<{kind}_alone>(?<!.)(?:" + "|".join(map(re.escape, alone)) + "))")
-    return re.compile(r"(?<![a-z0-9])(?:" + "|".join(parts) + r"|Java(?=/\d))(?![a-z0-9])", re.IGNORECASE)
+    return re.compile(r"(?<![a-z0-9])(?:" + "|".join(parts) + r")(?![a-z0-9])", re.IGNORECASE)
 
 
 @cache

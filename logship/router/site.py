@@ -51,7 +51,7 @@ class Site:
         host = record.host or self.host
         if self._fits_hosts:
             return host is None or self._fits_hosts(host)
-        return not record.absolute or host is None or _bare(host) in {self._domain, _bare(self.host or host)}
+        return not record.absolute or host is None or _bare(host) in {self._domain, _bare(self.host or "")}
 
     def place(self, record: Record) -> Place:
         """Return where the request went."""
