@@ -96,6 +96,8 @@ class Receiver:
 
     async def post_event(self, request: web.Request) -> web.StreamResponse:
         """Answer `POST /api/event`."""
+        if request.headers.get("X-Debug-Request") == "true":
+            return _debug(request)
         fault = self.faults.next()
         if fault is not None and (answer := await self._suffer(fault, request)):
             return answer
@@ -107,23 +109,15 @@ class Receiver:
             answer = _json({"errors": invalid.errors}, 400, _ANSWER_HEADERS)
         except payload.Unreadable as unreadable:
             answer = _page(unreadable.status, str(unreadable))
-        except sqlite3.Error:
+        except storage.NotWrittenError:
             answer = _page(500, "Internal Server Error")
         self._answers[answer.status] += 1
         return _cut(request) if fault is not None and fault.mode == "lost" else answer
 
     async def _take(self, request: web.Request) -> web.Response:
-        headers = request.headers
-        sender = Sender(
-            address=records.readable(address.of(headers, request.remote or "")),
-            user_agent=records.readable(headers.get("User-Agent", "")),
-            address_kind=headers.get("X-Plausible-IP-Type", ""),
-        )
-        if headers.get("X-Debug-Request") == "true":
-            return web.Response(text=sender.address, headers=_ANSWER_HEADERS | {"x-debug-ip": sender.address})
         body = await _read(request)
-        posted = payload.read(payload.decode(headers.get("Content-Type"), body))
-        dropped = await self._intake.take(posted, sender)
+        posted = payload.read(payload.decode(request.headers.get("Content-Type"), body))
+        dropped = await self._intake.take(posted, _sender(request))
         answer = web.Response(text="ok", status=202, headers=_ANSWER_HEADERS)
         if dropped:
             answer.headers["x-plausible-dropped"] = str(dropped)
@@ -132,7 +126,9 @@ class Receiver:
     async def get_events(self, request: web.Request) -> web.Response:
         """Answer `GET /api/events?after=ID&limit=N`."""
         after, limit = _number(request, "after", 0), _number(request, "limit", 1000)
-        return _json(await self._events(after, min(limit, _MOST_EVENTS)))
+        # Put into JSON in the reading thread as well: a hundred thousand events would hold the others up.
+        body = await self._store.read(lambda store: orjson.dumps(self._events(store, after, min(limit, _MOST_EVENTS))))
+        return web.Response(body=body, content_type="application/json")
 
     async def get_stats(self, request: web.Request) -> web.Response:
         """Answer `GET /api/stats?period=P&site=S`."""
@@ -144,13 +140,12 @@ class Receiver:
     async def get_page(self, _request: web.Request) -> web.Response:
         """Answer `GET /`: the live page."""
         stats = await self._recent_stats("24h", "")
-        latest = await self._events(max(0, stats["last_id"] - 50), 50)
+        latest = await self._store.read(lambda store: self._events(store, max(0, stats["last_id"] - 50), 50))
         return web.Response(text=page.render(stats, latest[::-1]), content_type="text/html", headers=page.headers())
 
-    async def _events(self, after: int, limit: int) -> list[dict[str, Any]]:
-        rows = await self._store.read(lambda connection: storage.events_after(connection, after, limit))
+    def _events(self, connection: sqlite3.Connection, after: int, limit: int) -> list[dict[str, Any]]:
         shape = _event_with_addresses if self._keep_addresses else _event
-        return [shape(row) for row in rows]
+        return [shape(row) for row in storage.events_after(connection, after, limit)]
 
     async def _recent_stats(self, period: str, site: str) -> dict[str, Any]:
         # Counting a large store takes seconds: at most a tenth of the time goes there, however many pages are open.
@@ -234,6 +229,7 @@ def make_app(
         [
             web.get("/", receiver.get_page),
             web.post("/api/event", receiver.post_event),
+            web.post("/api/event/", receiver.post_event),
             web.options("/api/{path:.*}", _preflight),
             web.get("/api/health", _health),
             web.get("/api/system", _system),
@@ -283,6 +279,19 @@ async def _system(_request: web.Request) -> web.Response:
 
 async def _error(_request: web.Request) -> web.Response:
     return web.Response(headers=_ANSWER_HEADERS)
+
+
+def _sender(request: web.Request) -> Sender:
+    return Sender(
+        address=records.readable(address.of(request.headers, request.remote or "")),
+        user_agent=records.readable(request.headers.get("User-Agent", "")),
+        address_kind=request.headers.get("X-Plausible-IP-Type", ""),
+    )
+
+
+def _debug(request: web.Request) -> web.Response:
+    found = _sender(request).address
+    return web.Response(text=found, headers=_ANSWER_HEADERS | {"x-debug-ip": found})
 
 
 async def _read(request: web.Request) -> bytes:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from functools import lru_cache
 
+from logship.receiver import uri
 from logship.receiver.values import Site
 
 _ANY = Site("")
@@ -16,7 +17,7 @@ class Gate:
     """Knows the sites and counts what each has had in its window. Without sites every domain is known."""
 
     def __init__(self, sites: Iterable[Site | str]) -> None:
-        listed = [Site(site.removeprefix("www.")) if isinstance(site, str) else site for site in sites]
+        listed = [Site(_domain(site)) if isinstance(site, str) else site for site in sites]
         self._sites = {site.domain: site for site in listed}
         self._windows: dict[str, tuple[int, int]] = {}
 
@@ -45,6 +46,11 @@ class Gate:
         count = count + 1 if window == now // site.window else 1
         self._windows[site.domain] = (now // site.window, count)
         return "throttle" if count > site.threshold else None
+
+
+def _domain(text: str) -> str:
+    # Who pastes the site's address means its host.
+    return uri.without_www(uri.split(text).host or text.rstrip("/"))
 
 
 def shielded(site: Site, hostname: str, pathname: str, address: str, country: str) -> str | None:

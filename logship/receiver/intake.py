@@ -59,7 +59,7 @@ class Intake:
         """Store an event for each of its sites, all at one time; return for how many it was dropped.
 
         Raises:
-            sqlite3.Error: it could not be stored, and the visit is as it was before.
+            NotWrittenError: it could not be stored, and the visit is as it was before.
         """
         now = int(self._clock())
         origin = acquisition.of(posted.parts, posted.referrer)

@@ -8,10 +8,12 @@ whole batches, ids ascending without gaps to come, so polling by id misses nothi
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import os
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import fields
 from operator import attrgetter
 from pathlib import Path
@@ -26,6 +28,7 @@ from logship.receiver.values import Arrival, Visit
 log = structlog.get_logger(__name__)
 
 _SCHEMA_VERSION = 1
+_PATIENCE = 0.5  # seconds to wait for someone who locked the file; everything else waits as well
 _T = TypeVar("_T")
 
 _ARRIVAL_COLUMNS = [column.name for column in fields(Arrival)]
@@ -49,7 +52,11 @@ PRAGMA user_version = {_SCHEMA_VERSION};
 
 
 class StoreError(LogshipError):
-    """The store cannot be used: not writable, not a database, or written by a newer version."""
+    """The store cannot be used: not writable, in use, not a database, or written by a newer version."""
+
+
+class NotWrittenError(LogshipError):
+    """An arrival could not be written, and nothing of it was."""
 
 
 class _Batch:
@@ -59,7 +66,7 @@ class _Batch:
         self.arrivals: list[Arrival] = []
         self.visits: dict[int, Visit] = {}
         self.written = asyncio.Event()
-        self.error: sqlite3.Error | None = None
+        self.error: Exception | None = None
 
 
 class Store:
@@ -67,8 +74,12 @@ class Store:
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
-        self._writing = _connect(path)
-        self._reading = _connect(path) if path else self._writing
+        with ExitStack() as held:
+            if path is not None:
+                held.callback(os.close, _lock(path))
+            self._writing = held.enter_context(closing(_connect(path)))
+            self._reading = held.enter_context(closing(_connect(path))) if path else self._writing
+            self._held = held.pop_all()
         self._writing_turn = asyncio.Lock()
         self._reading_turn = asyncio.Lock() if path else self._writing_turn
         self._threads = ThreadPoolExecutor(2, "store")
@@ -94,13 +105,7 @@ class Store:
         self._wanted.set()
         await self._flusher
         self._threads.shutdown()
-        for connection in {self._writing, self._reading}:
-            connection.close()
-
-    @property
-    def last_id(self) -> int:
-        """The id of the latest arrival, written or about to be."""
-        return self._last_arrival
+        self._held.close()
 
     def next_visit(self) -> int:
         """Return the id of the next visit: ascending, never used twice."""
@@ -113,7 +118,7 @@ class Store:
         The arrival gets its id here, in the order of writing, so that no reader ever sees a later one first.
 
         Raises:
-            sqlite3.Error: it could not be written, and nothing of it was.
+            NotWrittenError: it could not be written, and nothing of it was.
         """
         batch = self._batch
         self._last_arrival += 1
@@ -124,7 +129,7 @@ class Store:
         self._wanted.set()
         await batch.written.wait()
         if batch.error is not None:
-            raise batch.error
+            raise NotWrittenError(str(batch.error)) from batch.error
 
     async def read(self, query: Callable[[sqlite3.Connection], _T]) -> _T:
         """Return what a function reads from the database; it runs in a thread and must not write."""
@@ -146,14 +151,14 @@ class Store:
             self._tell(batch)
             batch.written.set()
 
-    async def _write(self, batch: _Batch) -> sqlite3.Error | None:
+    async def _write(self, batch: _Batch) -> Exception | None:
         # Rows are put in from this thread, since each would cost a writing thread its turn at the interpreter; only
         # a commit that waits for the disk is worth a thread.
         try:
             self._writing.executemany(_INSERT_ARRIVAL, map(_arrival_row, batch.arrivals))
             self._writing.executemany(_INSERT_VISIT, batch.visits.values())
             await self._commit()
-        except sqlite3.Error as error:
+        except (sqlite3.Error, ValueError, OverflowError) as error:
             with suppress(sqlite3.Error):
                 self._writing.rollback()
             return error
@@ -173,25 +178,41 @@ class Store:
         self._is_failing = batch.error is not None
 
 
-def events_after(connection: sqlite3.Connection, after: int, limit: int) -> Iterable[sqlite3.Row]:
+def events_after(connection: sqlite3.Connection, after: int, limit: int) -> list[sqlite3.Row]:
     """Return the arrivals with a higher id, oldest first."""
     return connection.execute("SELECT * FROM arrivals WHERE id > ? ORDER BY id LIMIT ?", (after, limit)).fetchall()
+
+
+def _lock(path: Path) -> int:
+    # A file beside the store, since closing another descriptor of the store itself would drop SQLite's own locks.
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        lock = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be written: {error.strerror}; is the directory there, and ours?") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(lock)
+        raise StoreError(f"{path}: another receiver is using it; stop that one, or name another file") from error
+    return lock
 
 
 def _connect(path: Path | None) -> sqlite3.Connection:
     # Without a path SQLite keeps a private database that lives in its cache, spills to a temporary file when it grows
     # beyond that, and is gone afterwards: memory stays bounded however long a demonstration runs.
+    connection = sqlite3.connect(str(path) if path else "", check_same_thread=False, timeout=_PATIENCE)
+    connection.row_factory = sqlite3.Row
     try:
-        connection = sqlite3.connect(str(path) if path else "", check_same_thread=False, timeout=5)
-        connection.row_factory = sqlite3.Row
         _prepare(connection)
     except sqlite3.Error as error:
+        connection.close()
         raise StoreError(f"{path}: cannot be used as a store: {error}") from error
     return connection
 
 
 def _prepare(connection: sqlite3.Connection) -> None:
-    connection.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -65536;")
+    connection.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -16384;")
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if version > _SCHEMA_VERSION:
         raise sqlite3.DatabaseError("it was written by a newer logship; upgrade, or name another file")

@@ -11,9 +11,14 @@ import os
 import re
 from pathlib import Path
 
+import structlog
+
 from logship.receiver import domains
 
+log = structlog.get_logger(__name__)
+
 _DAY = 24 * 60 * 60
+_LENGTH = 16
 _IPV4 = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}\Z", re.ASCII)
 
 
@@ -44,7 +49,7 @@ class Salts:
         today = int(now // _DAY)
         if today not in self._by_day:
             self._by_day = {day: salt for day, salt in self._by_day.items() if day == today - 1}
-            self._by_day[today] = os.urandom(16)
+            self._by_day[today] = os.urandom(_LENGTH)
             self._save()
         return self._by_day[today], self._by_day.get(today - 1)
 
@@ -53,15 +58,21 @@ class Salts:
             return {}
         try:
             held = json.loads(self._path.read_text())
-            return {int(day): bytes.fromhex(salt) for day, salt in held.items()}
-        except (ValueError, AttributeError):
-            # A damaged file costs a day's continuity of visitors and nothing else.
+            salts = {int(day): bytes.fromhex(salt) for day, salt in held.items()}
+        except (OSError, ValueError, TypeError, AttributeError) as error:
+            log.warning("salts.unreadable", path=str(self._path), error=str(error), cost="today's visitors count anew")
             return {}
+        return {day: salt for day, salt in salts.items() if len(salt) == _LENGTH}
 
     def _save(self) -> None:
         if self._path is None:
             return
         draft = self._path.with_name(self._path.name + ".new")
-        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            json.dump({str(day): salt.hex() for day, salt in self._by_day.items()}, file)
-        draft.replace(self._path)
+        try:
+            with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+                json.dump({str(day): salt.hex() for day, salt in self._by_day.items()}, file)
+            draft.replace(self._path)
+        except OSError as error:
+            log.warning(
+                "salts.not_saved", path=str(self._path), error=str(error), cost="a restart counts visitors anew"
+            )

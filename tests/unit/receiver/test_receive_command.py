@@ -1,0 +1,78 @@
+"""`logship receive` says what it does, and fails with a clear word and exit code 1."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+
+import pytest
+from click.testing import CliRunner
+
+from logship.cli.receive import command
+
+RUN = [sys.executable, "-c", "from logship.cli.receive import command; command(prog_name='receive')"]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def test_it_runs_until_it_is_told_to_stop(tmp_path):
+    """It says where it listens and what it knows, answers, and exits 0 on SIGTERM."""
+    port = free_port()
+    arguments = ["--listen", f"127.0.0.1:{port}", "--store", str(tmp_path / "events.db"), "--site", "a.example"]
+    process = subprocess.Popen([*RUN, *arguments], stdout=subprocess.PIPE, text=True)
+    try:
+        said = [process.stdout.readline() for _ in range(4)]
+        assert f"http://127.0.0.1:{port}/" in said[0]
+        assert "a.example" in said[2]
+        assert "events.db" in said[3]
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/health") as answer:
+            assert answer.status == 200
+    finally:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+
+
+def test_it_says_that_every_domain_is_known_and_warns_of_strangers():
+    """Without --site every domain counts; on an address that others can reach it warns."""
+    process = subprocess.Popen(
+        [*RUN, "--listen", "0.0.0.0:0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    said = "".join(process.stdout.readline() for _ in range(4))
+    warned = process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=10)
+    assert "every domain is known" in said
+    assert "memory" in said
+    assert "0.0.0.0 can be reached from other machines" in warned
+
+
+@pytest.mark.parametrize("address", ["nonsense", "127.0.0.1:", "127.0.0.1:99999", "a:b:1", "[::1", ""])
+def test_a_bad_address_is_refused(address):
+    """What was given and what is wanted, exit code 1."""
+    result = CliRunner().invoke(command, ["--listen", address])
+    assert result.exit_code == 1
+    assert f"--listen: got {address!r}, want HOST:PORT" in result.output
+
+
+def test_a_busy_port_is_named():
+    """The address and the cause, exit code 1."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = CliRunner().invoke(command, ["--listen", f"127.0.0.1:{port}"])
+    assert result.exit_code == 1
+    assert f"127.0.0.1:{port}: cannot listen" in result.output
+
+
+def test_an_unwritable_store_is_named(tmp_path):
+    """The path and the cause, exit code 1."""
+    path = tmp_path / "nowhere" / "events.db"
+    result = CliRunner().invoke(command, ["--listen", "127.0.0.1:0", "--store", str(path)])
+    assert result.exit_code == 1
+    assert f"{path}: cannot be written" in result.output
+    assert not os.path.exists(path)
