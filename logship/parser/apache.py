@@ -7,13 +7,14 @@ forms of ``%{...}t`` are spelled out, so that a time written in several pieces i
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
+from logship.parser import times
 from logship.parser.fields import Field, FormatError, Piece, joined
 
 _DIRECTIVE = re.compile(r"%(?:(%)|([!<>0-9,]*)(?:\{([^}]*)\})?([!<>0-9,]*)(\^?[A-Za-z]{2}(?<=\^..)|\^t[io]|[A-Za-z]))")
 _WHOLE = re.compile(
-    r"""LogFormat\s+(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)'|(\S+))\s*(\S+)?\s*""", re.DOTALL | re.IGNORECASE
+    r"""LogFormat\s+(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)'|([^\s"']\S*))\s*(\S+)?\s*""", re.DOTALL | re.IGNORECASE
 )
 _ESCAPE = re.compile(r"\\([\"'\\trn])")
 _LETTERS = {"t": "\t", "r": "\r", "n": "\n"}
@@ -61,13 +62,15 @@ _TIMES: Mapping[str, tuple[Piece, ...]] = {
     "sec": (Field("time_sec", "time", "number", 2, "seconds"),),
     "msec": (Field("time_msec", "time", "number", 0, "epoch"),),
     "usec": (Field("time_usec", "time", "number", 0, "epoch"),),
-    "msec_frac": (Field("time_msec_frac", "", "number"),),
-    "usec_frac": (Field("time_usec_frac", "", "number"),),
     "%d/%b/%Y:%H:%M:%S %z": (Field("time", "time", "clf", 1, "clf"),),
     "%d/%b/%Y:%T %z": (Field("time", "time", "clf", 1, "clf"),),
     "[%d/%b/%Y:%H:%M:%S %z]": (b"[", Field("time", "time", "clf", 1, "clf"), b"]"),
     "[%d/%b/%Y:%T %z]": (b"[", Field("time", "time", "clf", 1, "clf"), b"]"),
 }
+
+
+_FRACTIONS = {"msec_frac": "%f", "usec_frac": "%f"}
+_BETWEEN = re.compile(rb"[ T.,:/_-]{1,3}")
 
 
 def is_format(text: str) -> bool:
@@ -78,7 +81,7 @@ def is_format(text: str) -> bool:
 def read(text: str) -> tuple[tuple[Piece, ...], str]:
     """Return the pieces of a format and how it escapes. Raises FormatError."""
     string = _string(text.strip())
-    return joined(_pieces(_ESCAPE.sub(lambda found: _LETTERS.get(found[1], found[1]), string))), "default"
+    return joined(_merged(_pieces(_ESCAPE.sub(lambda found: _LETTERS.get(found[1], found[1]), string)))), "default"
 
 
 def _string(text: str) -> str:
@@ -125,10 +128,48 @@ def _field(match: re.Match[str]) -> tuple[Piece, ...]:
 
 
 def _time(argument: str) -> tuple[Piece, ...]:
-    known = _TIMES.get(argument.removeprefix("begin:").removeprefix("end:"))
-    if known is not None:
-        return known
-    return (Field("time", "time", "wide", 1, "any"),)
+    form = argument.removeprefix("begin:").removeprefix("end:")
+    return _TIMES.get(form) or (Field("time", "time", "strftime", 1, "strftime:" + _FRACTIONS.get(form, form)),)
+
+
+def _merged(pieces: Iterable[Piece]) -> list[Piece]:
+    """Make one time of several that only punctuation divides: ``%{%F %T}t.%{msec_frac}t %{%z}t``."""
+    result: list[Piece] = []
+    for piece in joined(pieces):
+        if _is_form(piece) and len(result) > 1 and _is_form(result[-2]) and _is_between(result[-1]):
+            text, first = result.pop(), result.pop()
+            form = _form(first) + _text(text) + _form(piece)
+            result.append(Field("time", "time", "strftime", 1, "strftime:" + form))
+        else:
+            result.append(piece)
+    for piece in result:
+        _check_form(piece)
+    return result
+
+
+def _is_form(piece: Piece) -> bool:
+    return isinstance(piece, Field) and piece.shape == "strftime"
+
+
+def _is_between(piece: Piece) -> bool:
+    return isinstance(piece, bytes) and _BETWEEN.fullmatch(piece) is not None
+
+
+def _text(piece: Piece) -> str:
+    return piece.decode() if isinstance(piece, bytes) else ""
+
+
+def _form(piece: Piece) -> str:
+    return piece.reader.removeprefix("strftime:") if isinstance(piece, Field) else ""
+
+
+def _check_form(piece: Piece) -> None:
+    if not _is_form(piece):
+        return
+    try:
+        times.expression(_form(piece))
+    except ValueError as error:
+        raise FormatError(f"LogFormat: the time {_form(piece)!r}: {error}; plain %t always works") from None
 
 
 def _name(argument: str) -> str:

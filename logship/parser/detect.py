@@ -16,7 +16,8 @@ from logship.parser.client import ClientRule
 from logship.parser.formats import LogFormat
 from logship.records import Record, Unparsed
 
-CANDIDATES = tuple(name for name in formats.NAMED if name != "apache_json")  # guessed by the same spellings
+# apache_json is guessed by the same spellings as nginx_json, and classic ELB's lines are the end of ALB's.
+CANDIDATES = tuple(name for name in formats.NAMED if name != "apache_json")
 _SAMPLE = 50
 _ENOUGH = 0.5  # a format that explains fewer lines is none: better to ask than to count half of the visits
 _NO_EVIDENCE = frozenset(("blank", "partial", "not_access"))

@@ -29,12 +29,19 @@ _CHECKS = {
     "status": "if {0} not in STATUSES: return None",
 }
 _FREE = frozenset(("text", "list", "user", "wide", "target", "args", "number"))
+_UNBOUNDED = frozenset(("rest", "strftime"))  # may hold quotes or blanks: only the expression can tell
 _MOST_FIELDS_IN_A_WORD = 2
 
 
 def outliner(pieces: Sequence[Piece], escape: str, columns: Columns) -> Callable[[bytes], Outline | None]:
     """Return a function that takes plain lines of a format apart, and gives None for all others."""
+    if any(isinstance(piece, Field) and piece.shape in _UNBOUNDED for piece in pieces):
+        return _never
     return _Writer(pieces, escape, columns).function()
+
+
+def _never(line: bytes) -> None:
+    return None
 
 
 class _Clock:
@@ -167,7 +174,7 @@ class _Writer:
     def _field_alone(self, value: str, field: Field) -> None:
         place = self._places[self._field]
         if self._field == self._columns.time:
-            self._moment(value, _Clock(times.READERS[field.reader]))
+            self._moment(value, _Clock(times.reader(field.reader)))
         elif place.alone and field.shape not in ("status", "size", "clf", "mark", "name"):
             pass
         elif field.shape in _CHECKS:
@@ -203,7 +210,7 @@ class _Writer:
         if self._places[at].field.shape == "status":
             self._say(_CHECKS["status"].format(self._values[at]))
         if at == self._columns.time:
-            self._moment(self._values[at], _Clock(times.READERS[self._places[at].field.reader]))
+            self._moment(self._values[at], _Clock(times.reader(self._places[at].field.reader)))
 
     def _take(self, value: str) -> None:
         self._values[self._field] = value

@@ -131,12 +131,44 @@ NAMED: Mapping[str, Callable[[str], LogFormat]] = {
     "apache_json": lambda name: _json(name, None),
     "caddy": lambda name: _json(name, jsonlog.CADDY, jsonlog.is_caddy_access),
     "traefik": lambda name: _json(name, jsonlog.TRAEFIK),
+    "ltsv": lambda name: replace(_json(name, jsonlog.LTSV), family="ltsv"),
+    # https://www.envoyproxy.io/docs/envoy/latest/configuration/observability/access_log/usage#default-format-string
+    "envoy": _nginx(
+        '[$time_iso8601] "$request" $status $response_flags $bytes_received $bytes_sent $duration'
+        ' $upstream_service_time "$http_x_forwarded_for" "$http_user_agent" "$request_id" "$host" "$upstream_host"'
+    ),
+    "icecast": _nginx(_COMBINED + " $connected_seconds"),
+    # https://docs.aws.amazon.com/AmazonS3/latest/userguide/LogFormat.html; fields are added at the end now and then.
+    "s3": _nginx(
+        "$bucket_owner $bucket [$time_local] $remote_addr $remote_user $request_id $operation $key"
+        ' "$request" $status $error_code $bytes_sent $object_size $total_time $turnaround_time'
+        ' "$http_referer" "$http_user_agent"$rest_of_line'
+    ),
+    # https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-access-logs.html
+    "alb": _nginx(
+        "$type $time_iso8601 $elb $remote_addr $target $request_processing_time $target_processing_time"
+        " $response_processing_time $status $target_status $request_length $bytes_sent"
+        ' "$request" "$http_user_agent"$rest_of_line'
+    ),
+    # https://docs.aws.amazon.com/elasticloadbalancing/latest/classic/access-log-collection.html
+    "elb": _nginx(
+        "$time_iso8601 $elb $remote_addr $backend $request_processing_time $backend_processing_time"
+        " $response_processing_time $status $backend_status $request_length $bytes_sent"
+        ' "$request" "$http_user_agent"$rest_of_line'
+    ),
 }
+
+
+_LATER = frozenset(("haproxy", "w3c", "iis", "cloudfront", "bunny", "gandi", "ovh"))
 
 
 def named(name: str) -> LogFormat:
     """Return the format of that name."""
     make = NAMED.get(name)
+    if name in _LATER:
+        raise FormatError(f"{name!r} is not read yet; give its layout as {{regex: ...}} with named groups")
+    if name == "auto":
+        raise FormatError("'auto' is decided by the log's first lines, not by name")
     if make is None:
         raise FormatError(f"{name!r} is no known format{did_you_mean(name, NAMED)}; known are {', '.join(NAMED)}")
     return make(name)

@@ -16,6 +16,7 @@ import orjson
 
 from logship.parser import times
 from logship.parser.columns import Outline
+from logship.parser.escapes import undo
 from logship.parser.fastline import STATUSES
 from logship.parser.fields import FACTS, KEY_FACTS, FormatError, did_you_mean
 from logship.records import Unparsed
@@ -94,6 +95,25 @@ TRAEFIK: Mapping[str, tuple[str, ...]] = {
 }
 
 
+# http://ltsv.org: labels and values, with tabs between; its `host` is the client.
+LTSV: Mapping[str, tuple[str, ...]] = {
+    "time": ("time",),
+    "client_ip": ("host", "remote_addr", "client_ip"),
+    "x_forwarded_for": ("forwardedfor", "x_forwarded_for"),
+    "host": ("vhost", "server"),
+    "request": ("req", "request"),
+    "method": ("method",),
+    "target": ("uri",),
+    "protocol": ("protocol",),
+    "scheme": ("scheme",),
+    "status": ("status",),
+    "bytes": ("size", "body_bytes_sent"),
+    "referrer": ("referer", "referrer"),
+    "user_agent": ("ua", "user_agent"),
+    "user": ("user",),
+}
+
+
 class Reader:
     """Reads lines of one JSON format. ``keys`` maps facts to dotted keys; None: they are guessed from spellings."""
 
@@ -105,7 +125,10 @@ class Reader:
         chain: str,
         logs: Sequence[str],
         is_access: Callable[[Mapping[str, Any]], bool],
+        *,
+        is_ltsv: bool = False,
     ) -> None:
+        self._plain, self._any = (_ltsv_plain, _ltsv) if is_ltsv else (_json_plain, loads)
         self._is_access = is_access
         self._logs = tuple(path_of(name) for name in logs)
         self._chain = None if chain in ("x_forwarded_for", "http_x_forwarded_for") else _named(chain)
@@ -114,18 +137,12 @@ class Reader:
 
     def outline(self, line: bytes) -> Outline | None:
         """Return the parts of a plain line, which is one that needs no mending."""
-        if b"\0" in line:
-            return None
-        try:
-            found = orjson.loads(line)
-        except ValueError:
-            return None
-        result = self._take(found)
+        result = self._take(self._plain(line))
         return result if isinstance(result, tuple) else None
 
     def read(self, line: bytes) -> Outline | Unparsed:
         """Return the parts of a line, or why it is none of this format."""
-        found = loads(line)
+        found = self._any(line)
         if isinstance(found, Unparsed):
             return found
         result = self._take(found)
@@ -174,6 +191,27 @@ def loads(line: bytes) -> object | Unparsed:
         return cast(object, json.loads(_mended(line).decode("utf-8", "surrogateescape"), strict=False))
     except (ValueError, RecursionError):
         return Unparsed("json", position)
+
+
+def _json_plain(line: bytes) -> object:
+    try:
+        return None if b"\0" in line else orjson.loads(line)
+    except ValueError:
+        return None
+
+
+def _ltsv_plain(line: bytes) -> object:
+    return None if b"\0" in line or line[-1:] == b"\r" else _ltsv(line)
+
+
+def _ltsv(line: bytes) -> object | Unparsed:
+    pairs = [item.partition(b":") for item in line.split(b"\t")]
+    if not all(colon for _, colon, _ in pairs):
+        return Unparsed("format")
+    return {
+        label.decode("utf-8", "surrogateescape"): undo(value).decode("utf-8", "surrogateescape")
+        for label, _, value in pairs
+    }
 
 
 def always(found: Mapping[str, Any]) -> bool:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
+from logship.parser import times
 from logship.parser.fields import Field, FormatError, Piece
 
 # Shapes whose bytes are known whatever surrounds them.
@@ -22,6 +23,7 @@ _STRICT = {
     "number": rb"-?[\d.]+|-",
     "mark": rb"\??",
     "name": rb"[A-Za-z][A-Za-z0-9+.-]*|-",
+    "rest": rb".*",
 }
 _WIDE = frozenset(("user", "wide"))
 # Which field may follow which with nothing between: the second begins with a byte that the first cannot hold.
@@ -78,7 +80,7 @@ def check(pieces: Sequence[Piece]) -> None:
     for place, following in pairwise(found):
         _check_between(place.field, place.after, following.field)
     for place in found:
-        wide = place.field.shape in _WIDE and not place.quoted and place.after[:1] == b" "
+        wide = place.field.shape in _WIDE and not place.quoted and place.after[:1] in (b" ", b"")
         if wide and open_end is not None:
             raise FormatError(
                 f"ambiguous: {open_end.name} and {place.field.name} may both hold blanks and only blanks divide them; "
@@ -112,6 +114,8 @@ def _parts(pieces: Sequence[Piece], escape: str) -> list[bytes]:
 
 def _pattern(place: Place, escape: str) -> bytes:
     shape = place.field.shape
+    if shape == "strftime":
+        return times.expression(place.field.reader.removeprefix("strftime:"))
     if place.alone and shape not in _STRICT:
         return _run(b'"', escape, b"*+")
     if shape in _STRICT and not (shape == "number" and place.word):

@@ -51,6 +51,7 @@ def _table() -> Iterator[Field]:
     yield Field("http_referer", "referrer", "text")
     yield Field("http_user_agent", "user_agent", "wide")
     yield Field("sent_http_content_type", "content_type", "wide")
+    yield Field("rest_of_line", "", "rest")  # ours: fields that a service adds at the end of its lines
     for name in ("request_time", "request_length", "connection", "connection_requests", "connection_time"):
         yield Field(name, "", "number")
     for name in ("remote_port", "server_port", "pid", "tcpinfo_rtt", "gzip_ratio", "realip_remote_port"):

@@ -194,6 +194,10 @@ def _json_reader(format: LogFormat, chain: str, logs: Sequence[str]) -> Reader: 
     return jsonlog.Reader(format.keys, chain, logs, format.is_access)
 
 
+def _ltsv_reader(format: LogFormat, chain: str, logs: Sequence[str]) -> Reader:  # noqa: A002
+    return jsonlog.Reader(format.keys, chain, logs, format.is_access, is_ltsv=True)
+
+
 def _pattern_reader(format: LogFormat, chain: str, logs: Sequence[str]) -> Reader:  # noqa: A002
     return pattern.Reader(format.pattern, chain, logs)
 
@@ -202,6 +206,7 @@ _READERS: Mapping[str, Callable[[LogFormat, str, Sequence[str]], Reader]] = {
     "nginx": _text_reader,
     "apache": _text_reader,
     "json": _json_reader,
+    "ltsv": _ltsv_reader,
     "regex": _pattern_reader,
 }
 _Outliner = Callable[[bytes], Outline | None]

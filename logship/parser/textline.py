@@ -25,7 +25,7 @@ class Reader:
         self._prefixes = layout.prefixes(pieces, escape)
         self.outline = fastline.outliner(pieces, escape, self.columns)
         time = self.columns.time
-        self._time = times.READERS["any" if time is None else fields[time].reader]
+        self._time = times.reader("any" if time is None else fields[time].reader)
 
     def read(self, line: bytes) -> Outline | Unparsed:
         """Return the parts of a line, or why it is none of this format."""

@@ -62,14 +62,37 @@ def seconds(value: bytes) -> float | None:
 
 
 def any_of(value: bytes) -> float | None:
-    """Read whichever of the three it is."""
+    """Read whichever of the three it is, in brackets or without."""
+    if value[:1] == b"[" and value[-1:] == b"]":
+        value = value[1:-1]
     if value[2:3] == b"/":
         return clf(value)
     return iso(value) if value[4:5] in (b"-", b"/") else epoch(value)
 
 
 Time = Callable[[bytes], float | None]
-READERS: Mapping[str, Time] = {"clf": clf, "iso": iso, "seconds": seconds, "any": any_of}
+READERS: Mapping[str, Time] = {"clf": clf, "iso": iso, "seconds": seconds, "epoch": epoch, "any": any_of}
+
+
+def reader(name: str) -> Time:
+    """Return the function that reads times: one of `READERS`, or ``strftime:`` and a form."""
+    return READERS[name] if name in READERS else strftime(name.removeprefix("strftime:"))
+
+
+def expression(form: str) -> bytes:
+    """Return an expression of the times that a strftime form writes. Raises ValueError for what it cannot read back."""
+    return _GROUP.sub(b"(?:", _with_groups(form))
+
+
+def strftime(form: str) -> Time:
+    """Return a function that reads back what strftime wrote; without an offset (%z) it is taken as UTC."""
+    fits = re.compile(_with_groups(form)).fullmatch
+
+    def read(value: bytes) -> float | None:
+        match = fits(value)
+        return None if match is None else _composed(match.groupdict())
+
+    return read
 
 
 def moment(date: tuple[int, int, int, int, int], offset: timedelta | None) -> float | None:
@@ -81,6 +104,75 @@ def moment(date: tuple[int, int, int, int, int], offset: timedelta | None) -> fl
     except (ValueError, OverflowError):
         return None
     return start if 0 <= start < _END - 60 else None
+
+
+_CONVERSION = re.compile(r"%(.)|[^%]+", re.DOTALL)
+_LONG_FORMS = {"T": "%H:%M:%S", "R": "%H:%M", "F": "%Y-%m-%d", "D": "%m/%d/%y", "h": "%b", "e": "%d"}
+_CONVERSIONS = {
+    "Y": rb"(?P<year>\d{4})",
+    "y": rb"(?P<short_year>\d\d)",
+    "m": rb"(?P<month>\d\d)",
+    "b": rb"(?P<name>[A-Z][a-z]{2})",
+    "d": rb"(?P<day>[\d ]\d)",
+    "H": rb"(?P<hour>\d\d)",
+    "M": rb"(?P<minute>\d\d)",
+    "S": rb"(?P<second>\d\d)",
+    "z": rb"(?P<zone>[+-]\d{4})",
+    "s": rb"(?P<seconds>\d{1,12})",
+    "f": rb"(?P<fraction>\d{1,9})",  # Apache's msec_frac and usec_frac
+    "Z": rb"[A-Za-z0-9+-]+",  # names of zones are ambiguous: passed over
+    "a": rb"[A-Z][a-z]{2}",
+    "A": rb"[A-Z][a-z]+",
+    "%": rb"%",
+    "n": rb"\n",
+    "t": rb"\t",
+}
+
+
+_CLOCK = frozenset(("day", "hour", "minute", "second"))
+_WHOLE = tuple(_CLOCK | {year, month} for year in ("year", "short_year") for month in ("month", "name"))
+
+
+_GROUP = re.compile(rb"\(\?P<[a-z_]+>")
+
+
+def _with_groups(form: str) -> bytes:
+    found = b"".join(_part(match) for match in _CONVERSION.finditer(_spelled_out(form)))
+    try:
+        names = re.compile(found).groupindex.keys()
+    except re.error:
+        raise ValueError("something stands in it twice") from None
+    if "seconds" not in names and not any(whole <= names for whole in _WHOLE):
+        raise ValueError("it holds no whole moment: %s, or %Y, %m, %d, %H, %M and %S")
+    return found
+
+
+def _spelled_out(form: str) -> str:
+    return re.sub("%([TRFDhe])", lambda match: _LONG_FORMS[match[1]], form)
+
+
+def _part(match: re.Match[str]) -> bytes:
+    letter = match[1]
+    if letter is None:
+        return re.escape(match[0]).encode()
+    if letter not in _CONVERSIONS:
+        raise ValueError(f"%{letter} cannot be read back")
+    return _CONVERSIONS[letter]
+
+
+def _composed(parts: Mapping[str, bytes]) -> float | None:
+    fraction = parts.get("fraction")
+    part = int(fraction) / 10 ** len(fraction) if fraction else 0.0
+    if "seconds" in parts:
+        whole = seconds(parts["seconds"])
+        return None if whole is None else whole + part
+    year = int(parts["year"]) if "year" in parts else 2000 + int(parts["short_year"])
+    month = int(parts["month"]) if "month" in parts else MONTHS.get(parts["name"], 0)
+    second = int(parts["second"])
+    start = moment(
+        (year, month, int(parts["day"]), int(parts["hour"]), int(parts["minute"])), _offset(parts.get("zone", b"Z"))
+    )
+    return None if start is None or second > 60 else start + second + part
 
 
 @lru_cache(256)

@@ -25,7 +25,7 @@ _PARTIALS = (b" stdout P", b" stderr P")
 # RFC 3164 as nginx sends and rsyslog writes it (with an ISO time too), the host and the <PRI> may be missing.
 _SYSLOG = re.compile(
     rb"(?:<\d{1,3}>)?(?:[A-Z][a-z]{2} [ \d]?\d \d\d:\d\d:\d\d|\d{4}-\d\d-\d\dT[^ ]+) (?:[^ ]+ )?[^\s:\[\]]+"
-    rb"(?:\[[^\] ]*\])?: ?",
+    rb"(?:\[[^\] ]*\])?: ",
 )
 _SYSLOG_5424 = re.compile(
     rb'<\d{1,3}>1 [^ ]+ [^ ]+ [^ ]+ [^ ]+ [^ ]+ (?:-|(?:\[(?:[^\]"]|"(?:[^"\\]|\\.)*")*\])+)(?: (?:\xef\xbb\xbf)?|$)',
