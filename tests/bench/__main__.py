@@ -30,6 +30,7 @@ def main() -> int:
         views = jobs.write(root / "pageviews.log", whole.pageviews, pageviews_only=True)
         print(f"The job: {whole}.")
         with target.nginx(root / "nginx") as nginx:
+            programs.logship(jobs.write(root / "warm-up.log", 100), nginx, Path(tempfile.mkdtemp(dir=root)))
             try:
                 rounds = measure(whole, views, nginx, root, options.runs, options.only)
             except report.UnequalError as error:

@@ -50,7 +50,9 @@ def start(configuration: Path, admin: int) -> tuple[subprocess.Popen[bytes], flo
     """Start logship; return it and the seconds until `/readyz` said 200."""
     with (configuration.parent / "output").open("wb") as output:
         began = time.monotonic()
-        process = subprocess.Popen([programs.LOGSHIP, "run", "-c", configuration], stdout=output, stderr=output)
+        process = subprocess.Popen(
+            [programs.LOGSHIP, "run", "-c", configuration], stdout=output, stderr=output, env=programs.ENVIRONMENT
+        )
     while time.monotonic() - began < 20 and process.poll() is None:
         if _ready(admin):
             return process, time.monotonic() - began
@@ -179,7 +181,7 @@ def explain(root: Path, lines: int = 500_000) -> Figure:
     written = job.write(root / "access.log", lines)
     command = [str(programs.LOGSHIP), "explain", "--format", "combined", "--site", "https://example.com", "--summary"]
     began = time.monotonic()
-    subprocess.run([*command, str(written.path)], check=True, capture_output=True, cwd=root)
+    subprocess.run([*command, str(written.path)], check=True, capture_output=True, cwd=root, env=programs.ENVIRONMENT)
     return Figure(
         "explain --summary", f"{lines / (time.monotonic() - began):,.0f} lines/s", "≥ 102,000 (2 x GoAccess's)"
     )

@@ -64,7 +64,10 @@ async def measure(root: Path, size: int, seconds: float, delay: float) -> Backlo
         )
         with (root / "output").open("wb") as output:
             process = await asyncio.create_subprocess_exec(
-                str(programs.LOGSHIP), "run", "-c", str(config), stdout=output, stderr=output
+                *(str(programs.LOGSHIP), "run", "-c", str(config)),
+                stdout=output,
+                stderr=output,
+                env=programs.ENVIRONMENT,
             )
         try:
             samples = [await _sample(process) for _ in range(round(seconds * 10))]

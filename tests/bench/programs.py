@@ -16,6 +16,8 @@ from tests.bench.job import Job
 from tests.bench.target import Target, free_port
 
 LOGSHIP = Path(sys.executable).with_name("logship")
+# As it is installed: a package manager leaves compiled modules, a checkout under test perhaps not.
+ENVIRONMENT = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
 _STALLED = 20.0  # seconds without a new event: the program is done, however many it made
 
 
@@ -125,7 +127,7 @@ def _watch(
     """Start a process, wait until it ends or is done, and account for all that it used."""
     with (root / "output").open("wb") as output:
         began = time.monotonic()
-        process = subprocess.Popen(command, stdout=output, stderr=output, cwd=root)
+        process = subprocess.Popen(command, stdout=output, stderr=output, cwd=root, env=ENVIRONMENT)
         peak = 0
         while True:
             peak = max(peak, peak_rss(process.pid))
