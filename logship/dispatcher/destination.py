@@ -450,4 +450,4 @@ def _written(seconds: float) -> str:
 
 def _without_credentials(url: str) -> str:
     parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()

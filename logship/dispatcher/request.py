@@ -36,18 +36,23 @@ _OURS = frozenset(
 
 
 def describe(event: Event, settings: DestinationSettings) -> dict[str, object]:
-    """Return the request as ``explain --json`` shows it: destination, url, headers that tell something, body."""
+    """Return the request as ``explain --json`` shows it. For more than one event make a `describer` once."""
+    return describer(settings)(event)
+
+
+def describer(settings: DestinationSettings) -> Callable[[Event], dict[str, object]]:
+    """Return what shows the requests of one destination: destination, url, the headers that tell something, body."""
     address = _Address.of(settings)
-    headers = {"User-Agent": _shown(event.user_agent)}
-    headers |= {name: _shown(event.client_ip) for name in settings.ip_headers}
-    headers["Content-Type"] = "application/json"
-    headers |= {name: _masked(name, value) for name, value in _extras(settings, address)}
-    return {
-        "destination": settings.name,
-        "url": address.shown,
-        "headers": headers,
-        "body": orjson.loads(_json(_body(event))),
-    }
+    extras = {name: _masked(name, value) for name, value in _extras(settings, address)}
+
+    def describe_one(event: Event) -> dict[str, object]:
+        headers = {"User-Agent": _shown(event.user_agent)}
+        headers |= {name: _shown(event.client_ip) for name in settings.ip_headers}
+        headers |= {"Content-Type": "application/json"} | extras
+        body = orjson.loads(_json(_body(event)))
+        return {"destination": settings.name, "url": address.shown, "headers": headers, "body": body}
+
+    return describe_one
 
 
 def render(event: Event, settings: DestinationSettings) -> bytes:
@@ -149,7 +154,8 @@ class _Address:
         proxied = settings.proxy is not None and parts.scheme == "http"
         if proxied and settings.proxy:
             credentials |= _credentials("Proxy-Authorization", settings.proxy)
-        return cls(host, f"{absolute if proxied else ''}{path}{query}", f"{absolute}{path}{query}", credentials)
+        shown = "?***" if query and isinstance(settings.url, Secret) else query
+        return cls(host, f"{absolute if proxied else ''}{path}{query}", f"{absolute}{path}{shown}", credentials)
 
 
 def _host(name: str, port: int | None, scheme: str) -> str:

@@ -13,8 +13,11 @@ harmless; after, a missing answer is ambiguous.
 from __future__ import annotations
 
 import asyncio
+import errno
 import math
+import os
 import re
+import socket
 import ssl
 import time
 from collections.abc import Callable, Mapping
@@ -161,6 +164,7 @@ class Line:
             self.answered_at = self._idle_since = self._clock()
             if self._idle is None:
                 self._idle = _patience_of(message.headers)
+                self._arm(min(self._idle, self._wire.total))
             if payload.is_eof():
                 body = b"" if message.code < 300 else payload.read_nowait(_MOST_BODY)
             else:
@@ -215,11 +219,11 @@ class Line:
 
     def _hasten(self, seconds: float) -> None:
         self._deadline = min(self._deadline, self._clock() + seconds)
-        if self._timer is not None:
-            self._timer.cancel()
         self._arm(self._deadline - self._clock())
 
     def _arm(self, seconds: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
         self._timer = asyncio.get_running_loop().call_later(max(seconds, _TICK), self._look)
 
     def _look(self) -> None:
@@ -374,7 +378,9 @@ def _text(error: BaseException) -> str:
     """Return what the system says of an error, never an address that stands in it."""
     if isinstance(error, ssl.SSLError):
         return error.reason or "TLS failed"
-    if isinstance(error, OSError) and error.strerror:
+    if isinstance(error, OSError) and error.errno is not None and error.errno in errno.errorcode:
+        return os.strerror(error.errno)  # asyncio puts the address into its own text
+    if isinstance(error, socket.gaierror) and error.strerror:
         return error.strerror
     return type(error).__name__
 
