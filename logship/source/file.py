@@ -36,6 +36,7 @@ class LogFile:
         ready: whether there may be something to read.
         gone: why nothing new is expected ("rotated", "deleted", ...); "" for a live file.
         ending: what is left without a line end is to be passed on, and then the file has ``ended``.
+        stirred: it was touched without growing, and what was read still stands: perhaps it was longer in between.
         quiet_since: since when nothing was left to read, on the caller's clock; None while there is.
     """
 
@@ -50,7 +51,7 @@ class LogFile:
         self.ending = self.ended = False
         self.quiet_since: float | None = None
         self.links = 1
-        self.ready = False
+        self.ready = self.stirred = False
         self._lines = Lines(offset, cut)
         self._head = content.pread(HEAD, 0)
         self._before = _before(content, offset)
@@ -93,6 +94,7 @@ class LogFile:
         if state != self._state:
             if seen.st_size <= self._state[0]:
                 self._check(content, seen.st_size)
+                self.stirred = True
             self._state, self.size = state, seen.st_size
             if seen.st_size != self._lines.seen:
                 self.ready = True
@@ -177,8 +179,9 @@ class LogFile:
         self.quiet_since = None
 
     def _check(self, content: Content, size: int) -> None:
-        before = self._before
-        if size < self.offset or (before and content.pread(len(before), self.offset - len(before)) != before):
+        # As long as no line has ended, what was seen of the head stands for what was read.
+        before = self._before or self._head
+        if size < self.offset or (before and content.pread(len(before), max(self.offset - len(before), 0)) != before):
             raise TruncatedError(self.path)
 
     def _settle_end(self, end: int, *, short: bool) -> None:

@@ -64,6 +64,12 @@ class Listing:
                     found.setdefault(sibling.id, sibling)
         return sorted(found.values(), key=Sibling.age)
 
+    def has_more(self, live: str, inodes: Container[int]) -> bool:
+        """Tell whether the log has a sibling beside it with another inode than these."""
+        directory, name = os.path.split(live)
+        named = self._named(directory, name)
+        return any(inode not in inodes and paths.is_rotated(each, name) for each, inode in named)
+
     def with_inode(self, inode: int, directories: Iterable[str]) -> Iterator[Sibling]:
         """Yield the files of that inode, whatever their name."""
         for directory in directories:

@@ -352,7 +352,10 @@ class Tailer:
         sources, start, looked = self._sources, self._clock(), self._wall()
         self._moved = False
         self._wakeup.watch_directories(self._directories)  # before looking: what comes while we look tells of itself
-        found = await asyncio.to_thread(paths.find, sources)
+        known = {each.path: each.known for each in self._logs.values() if each.known is not None}
+        found, grown = await asyncio.to_thread(_survey, sources, known)
+        for path in grown & self._logs.keys():
+            self._logs[path].searching = True  # whatever the live file looks like, something has been rotated
         if new := found.directories - self._directories:
             self._moved = True  # look again: between looking and watching something may have come
             log.debug("directories.found", directories=len(new))
@@ -548,6 +551,8 @@ class Tailer:
             self._shut(file)
             self._fail(each, error)
         else:
+            each.searching |= file.stirred and file is each.live
+            file.stirred = False
             if ready:
                 self._active.pop(file, None)
                 self._enqueue(each)
@@ -601,6 +606,8 @@ class Tailer:
             except (OSError, content.UnusableFileError) as error:
                 self._fail(each, error)
                 return None  # perhaps it is the very file that was saved: not lost before it can be read
+        if opened and opened.saved and not opened.saved.offset:
+            each.since = opened.saved.seen  # it was empty; perhaps it was filled and emptied meanwhile
         now = self._clock()
         each.lost += [_Lost(saved, since=now) for saved in each.saved if not opened or saved is not opened.saved]
         each.saved = []
@@ -983,6 +990,16 @@ def _state(each: _Log, file: LogFile) -> str:
 
 def _token(file: LogFile) -> str:
     return f"file {file.key}"
+
+
+def _survey(sources: Sequence[Followed], known: dict[str, dict[Id, Fingerprint]]) -> tuple[paths.Found, set[str]]:
+    """Find what the sources mean, and the logs that have a sibling they did not have when listed last."""
+    found, listing, grown = paths.find(sources), siblings.Listing(), set()
+    for path, ids in known.items():
+        with contextlib.suppress(OSError):
+            if listing.has_more(os.path.realpath(path), {inode for _, inode in ids}):
+                grown.add(path)
+    return found, grown
 
 
 def _whereabouts(positions: list[Position]) -> dict[Id, Sibling | None]:

@@ -1,0 +1,198 @@
+"""Random lives of a log against a toy model: what was written arrives once, in order, whatever happens to the file."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import hypothesis.strategies as st
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from logship.metrics import Metrics
+from logship.progress.ledger import Ledger
+from logship.source.tailer import Followed, Tailer
+from logship.source.watch import Wakeup
+
+
+class Life(RuleBasedStateMachine):
+    """One log, its writer, its rotations, and a follower that may be stopped and started.
+
+    The model is a list: every line that was ended, in order. Delivered must always be a prefix of it, and all of it
+    after enough looks. Truncation happens only after everything was copied (copytruncate with the writer at rest), and
+    a deletion only while the follower has the file open; so nothing may be lost, and without kills nothing doubled.
+    """
+
+    @initialize()
+    def begin(self) -> None:
+        self.directory = Path(tempfile.mkdtemp(prefix="follow-"))
+        self.log = self.directory / "access.log"
+        self.log.touch()
+        self.serial = 0
+        self.written: list[str] = []
+        self.read: list[str] = []
+        self.half = ""
+        self.now = 1000.0
+        self.rotations = 0
+        self.writer = self.log.open("a")
+        self.tailer: Tailer | None = None
+        self.open([], set())
+        self.look()
+
+    def teardown(self) -> None:
+        if hasattr(self, "writer"):
+            self.writer.close()
+            self.tailer.close()
+            shutil.rmtree(self.directory)
+
+    def open(self, positions: list, seen: set[str]) -> None:
+        self.ledger = Ledger()
+        pattern = str(self.log) + "*" if self.rotations % 2 else str(self.log)
+        self.tailer = Tailer(
+            [Followed("s", (pattern,), ("*.gz",), "beginning")],
+            positions=positions,
+            seen=seen,
+            metrics=Metrics(),
+            ledger=self.ledger,
+            wakeup=Wakeup(events=False),
+            clock=lambda: self.now,
+        )
+
+    # What the web server does.
+
+    @rule(count=st.integers(1, 30), width=st.sampled_from([10, 80, 300, 20_000]))
+    def write(self, count: int, width: int) -> None:
+        for _ in range(count):
+            self.serial += 1
+            line = f"{self.half}{self.serial} " + "x" * width
+            self.writer.write(line[len(self.half) :] + "\n")
+            self.written.append(line)
+            self.half = ""
+        self.writer.flush()
+
+    @precondition(lambda self: not self.half)
+    @rule()
+    def write_half(self) -> None:
+        self.serial += 1
+        self.half = f"half {self.serial} "
+        self.writer.write(self.half)
+        self.writer.flush()
+
+    def reopen(self) -> None:
+        self.writer.close()
+        self.writer = self.log.open("a")
+
+    # What logrotate and people do. A server ends its line before it reopens its log.
+
+    def end_line(self) -> None:
+        if self.half:
+            self.write(1, 10)
+
+    def shift(self, suffix: str = "") -> Path:
+        for at in range(30, 0, -1):
+            for each in ("", ".gz"):
+                old = self.log.with_name(f"access.log.{at}{each}")
+                if old.exists():
+                    old.rename(self.log.with_name(f"access.log.{at + 1}{each}"))
+        return self.log.with_name(f"access.log.1{suffix}")
+
+    @rule(compress=st.booleans())
+    def rename_and_create(self, compress: bool) -> None:
+        self.end_line()
+        self.rotations += 1
+        if compress:
+            for old in self.log.parent.glob("access.log.[0-9]"):
+                if old.stat().st_size:
+                    times = old.stat().st_mtime_ns
+                    packed = Path(f"{old}.gz")
+                    packed.write_bytes(gzip.compress(old.read_bytes(), 1))
+                    os.utime(packed, ns=(times, times))
+                old.unlink()
+        self.log.rename(self.shift())
+        self.reopen()
+
+    @rule()
+    def copytruncate(self) -> None:
+        self.end_line()
+        if not self.log.stat().st_size:
+            return
+        shutil.copy(self.log, self.shift())
+        os.truncate(self.log, 0)
+
+    @rule()
+    def delete_and_create(self) -> None:
+        """Rotation without keeping: only fair while the follower has it open."""
+        self.end_line()
+        self.look()
+        self.write(2, 10)
+        self.log.unlink()
+        self.reopen()
+        self.look()
+
+    @rule()
+    def move_away(self) -> None:
+        """olddir, below the log's own directory."""
+        self.end_line()
+        old = self.directory / "old"
+        old.mkdir(exist_ok=True)
+        self.rotations += 1
+        self.log.rename(old / f"access.log-202501{self.rotations:04d}")
+        self.reopen()
+
+    # What the follower does.
+
+    @rule()
+    def look(self) -> None:
+        asyncio.run(self.tailer.look())
+        self.take()
+
+    @rule(chunks=st.integers(0, 3))
+    def look_and_read_a_little(self, chunks: int) -> None:
+        asyncio.run(self.tailer.look())
+        self.take(chunks)
+
+    def take(self, limit: int = 10_000) -> None:
+        for _ in range(limit):
+            chunk = self.tailer.take()
+            if chunk:
+                self.ledger.open(chunk.file, chunk.start, chunk.end, [])
+                self.read += [line.decode() for line in chunk.data.splitlines()]
+            elif not self.tailer._queue:
+                return
+
+    @rule(seconds=st.sampled_from([1, 30, 61, 700]))
+    def time_passes(self, seconds: float) -> None:
+        self.now += seconds
+
+    @rule()
+    def restart(self) -> None:
+        positions, seen = self.tailer.positions(), set(self.tailer.sources)
+        self.tailer.close()
+        self.open(positions, seen)
+
+    @invariant()
+    def in_order_and_once(self) -> None:
+        if hasattr(self, "read"):
+            assert self.read == self.written[: len(self.read)], (self.read[-5:], len(self.read))
+
+    @invariant()
+    def bounded(self) -> None:
+        if hasattr(self, "tailer"):
+            assert len(self.tailer.positions()) < 100
+
+    @rule()
+    def everything_arrives(self) -> None:
+        for _ in range(3):
+            self.now += 1
+            self.look()
+        assert self.read == self.written
+
+
+Life.TestCase.settings = settings(
+    max_examples=40, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+)
+TestLife = Life.TestCase
