@@ -68,9 +68,9 @@ class Daemon:
 
     async def run(self) -> None:
         """Run until stopped. Raise ConfigError or StateError when it cannot start."""
-        loaded = settings.load(self.config, os.environ)
-        built = plan.build(loaded)
-        self._accepted(self.config.read_bytes())
+        built = plan.load(self.config, os.environ)
+        loaded = built.settings
+        self._accepted(loaded)
         with contextlib.closing(Checkpoint.open(loaded.state_dir)) as checkpoint:
             if checkpoint.recovered:
                 self.metrics.checkpoint_recoveries.labels(checkpoint.recovered).inc()
@@ -215,14 +215,14 @@ class Daemon:
         """Read, build and apply; or leave everything as it is and say where the file is broken."""
         self._manager.tell("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
         try:
-            text = self.config.read_bytes()
-            loaded = self._keep_what_needs_restart(running, settings.load(self.config, os.environ))
-            self.pipeline.apply(plan.build(loaded))
-        except (LogshipError, OSError) as error:
+            built = plan.load(self.config, os.environ)
+            loaded = self._keep_what_needs_restart(running, built.settings)
+            self.pipeline.apply(replace(built, settings=loaded))
+        except LogshipError as error:
             self._refused(error)
             return running
         else:
-            self._accepted(text)
+            self._accepted(loaded)
             log.info("config.reloaded", config=str(self.config), hash=self.reloads.hash)
             return loaded
         finally:
@@ -234,15 +234,17 @@ class Daemon:
                 log.warning("config.needs_restart", key=name, help="the rest of the change applies now")
         return replace(loaded, **{name: getattr(running, name) for name in _NEEDS_RESTART})
 
-    def _accepted(self, text: bytes) -> None:
-        digest = hashlib.sha256(text).hexdigest()
+    def _accepted(self, loaded: settings.Settings) -> None:
+        digest = loaded.content_hash
+        for warning in loaded.warnings:
+            log.warning("config.doubtful", problem=str(warning))
         self.reloads = Reload(self.reloads.number + 1, digest, time.time())
         self.metrics.reloads.labels("accepted").inc()
         self.metrics.reload_success.set(1)
         self.metrics.reload_time.set(self.reloads.at)
         self.metrics.config_hash.set(int(digest[:12], 16))
 
-    def _refused(self, error: LogshipError | OSError) -> None:
+    def _refused(self, error: LogshipError) -> None:
         problems = error.problems if isinstance(error, ConfigError) else (error,)
         self.reloads = Reload(self.reloads.number + 1, self.reloads.hash, time.time(), tuple(map(str, problems)))
         self.metrics.reloads.labels("refused").inc()

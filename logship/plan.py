@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from logship.dispatcher import request
 from logship.errors import ConfigError, Problem
@@ -15,7 +16,7 @@ from logship.parser import formats, wrappers
 from logship.parser.client import ClientRule
 from logship.parser.formats import FormatError, LogFormat
 from logship.router.table import Rules, Table
-from logship.settings import Settings, SourceSettings
+from logship.settings import HOSTLESS, Settings, SourceSettings, read_file
 from logship.sieve import Sieve
 from logship.source.paths import Followed
 
@@ -52,6 +53,25 @@ class Plan:
     settings: Settings
     rules: Rules
     sources: Mapping[str, SourcePlan]
+
+
+def load(path: Path, env: Mapping[str, str]) -> Plan:
+    """Read and compile a configuration. Raise ConfigError with every problem, of the file and of what it means."""
+    plan, problems = examine(path, env)
+    if plan is None:
+        raise ConfigError(problem for problem in problems if not problem.warning)
+    return plan
+
+
+def examine(path: Path, env: Mapping[str, str]) -> tuple[Plan | None, list[Problem]]:
+    """Return the plan, None when there is an error, and everything to say about the file, in its order."""
+    settings, problems = read_file(path, env)
+    plan = None
+    try:
+        plan = build(settings)
+    except ConfigError as error:
+        problems = sorted({*problems, *error.problems}, key=lambda problem: (problem.line, problem.column))
+    return plan if all(problem.warning for problem in problems) else None, problems
 
 
 def build(settings: Settings) -> Plan:
@@ -93,6 +113,9 @@ def _compile_source(source: SourceSettings, rules: Rules | None, problems: list[
     except FormatError as error:
         problems.append(Problem(f"{source.where}.format", str(error)))
         return None
+    if format_ is not None and source.site is None and not ("host" in format_.facts or source.format in HOSTLESS):
+        told = "the format does not hold the host, and there is no `site`; add site: https://..."
+        problems.append(Problem(f"{source.where}.site", told))
     if client is None or rules is None:
         return None
     return SourcePlan(source, Table(rules, source), client, format_, rules.log_fields)

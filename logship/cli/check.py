@@ -11,7 +11,6 @@ import click
 
 from logship import checkup, plan, schema, settings
 from logship.cli.main import EX_CONFIG, config_option
-from logship.errors import ConfigError, Problem
 
 
 @click.command(
@@ -30,10 +29,14 @@ def command(config: Path, online: bool, show_rules: bool, show_schema: bool) -> 
         click.echo(schema.text())
         return
     if show_rules:
-        rules = _plan(config).rules if config.exists() else plan.build(settings.Settings(state_dir=Path())).rules
+        rules = (
+            plan.load(config, os.environ).rules
+            if config.exists()
+            else plan.build(settings.Settings(state_dir=Path())).rules
+        )
         click.echo(rules.shown())
         return
-    problems, checked = _check(config)
+    checked, problems = plan.examine(config, os.environ)
     notes: list[str] = []
     if checked is not None:
         found = checkup.offline(checked)
@@ -46,18 +49,3 @@ def command(config: Path, online: bool, show_rules: bool, show_schema: bool) -> 
     if errors:
         sys.exit(EX_CONFIG if checked is None else 1)
     click.echo(f"{config}: ok{f', {len(problems)} to look at' if problems else ''}")
-
-
-def _check(config: Path) -> tuple[list[Problem], plan.Plan | None]:
-    """Return every problem of the file, and the plan where one could be built."""
-    loaded, problems = settings.read_file(config, os.environ)
-    try:
-        built = plan.build(loaded)
-    except ConfigError as error:
-        problems = sorted([*problems, *error.problems], key=lambda problem: (problem.line, problem.column))
-        return problems, None
-    return problems, None if any(not problem.warning for problem in problems) else built
-
-
-def _plan(config: Path) -> plan.Plan:
-    return plan.build(settings.load(config, os.environ))

@@ -57,10 +57,9 @@ def command(
     Ends with a summary: lines, events by name, drops by reason, and the events a month at this rate.
     """
     if format_ is not None or site is not None or proxies:
-        loaded = _without_file(log, format_ or "auto", site, proxies)
+        built = plan.build(_without_file(log, format_ or "auto", site, proxies))
     else:
-        loaded = settings.load(config, os.environ)
-    built = plan.build(loaded)
+        built = plan.load(config, os.environ)
     chosen = _choose(built, log, source)
     with _open(log) as stream, progress.of_file(stream, enabled=log != "-" and not sys.stdout.isatty()) as watched:
         blocks = _blocks(watched)
@@ -70,7 +69,7 @@ def command(
         for each in explain.explain(chosen, parser, itertools.chain([first], blocks)):
             summary.add(each)
             if as_json and not only_summary:
-                sys.stdout.buffer.write(orjson.dumps(each.as_json(loaded.destinations)) + b"\n")
+                sys.stdout.buffer.write(orjson.dumps(each.as_json(built.settings.destinations)) + b"\n")
             elif not only_summary:
                 click.echo(_text(each))
     if only_summary and as_json:
