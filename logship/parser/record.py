@@ -85,9 +85,11 @@ class Parser:
     def parse(self, line: bytes) -> Record | Unparsed:
         """Return what a line says, or why it says nothing. The line is without its newline."""
         bare = strip(line)
-        inner = self._unwrap(bare) if bare and not bare.isspace() else Unparsed("blank")
+        inner = self._unwrap(bare) if bare.strip() else bare
         if isinstance(inner, Unparsed):
             return inner
+        if not inner.strip():
+            return Unparsed("blank")
         found = self._reader.read(strip(inner))
         if not isinstance(found, Unparsed):
             return self.record(found)

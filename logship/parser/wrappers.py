@@ -17,7 +17,7 @@ Cut = Callable[[bytes], int]
 Unwrap = Callable[[bytes], bytes | Unparsed]
 
 KINDS = ("auto", "none", "docker", "cri", "syslog")
-_HOPELESS = 1 << 20  # a line without end: beyond this its parts are given up, each counted as partial
+_HOPELESS = 1 << 18  # a line without end: its parts are given up as partial, before the reader gives up the line
 
 # https://github.com/kubernetes/design-proposals-archive/blob/main/node/kubelet-cri-logging.md
 _CRI = re.compile(rb"(\d{4}-\d\d-\d\dT[^ ]+ (stdout|stderr) )([PF])(?::[^ ]*)? ?(.*)", re.DOTALL)

@@ -1,0 +1,105 @@
+"""What surrounds a line is taken off, and partial lines are joined within a chunk."""
+
+from __future__ import annotations
+
+import orjson
+import pytest
+
+from logship.parser import client, formats, record, wrappers
+from logship.records import Record, Unparsed
+
+LINE = b'203.0.113.7 - - [10/Oct/2025:13:55:36 +0000] "GET /p HTTP/1.1" 200 512 "-" "UA"'
+CRI = b"2025-10-10T13:55:36.123456789Z stdout F "
+WRAPPED = {
+    "docker": orjson.dumps({"log": LINE.decode() + "\n", "stream": "stdout", "time": "2025-10-10T13:55:36.1Z"}),
+    "cri": CRI + LINE,
+    "cri with tags": CRI.replace(b"F", b"F:x") + LINE,
+    "syslog": b"<190>Oct 10 13:55:36 web nginx: " + LINE,
+    "syslog without host": b"<190>Oct 10 13:55:36 nginx: " + LINE,
+    "syslog of rsyslog": b"Oct  1 13:55:36 web nginx[31]: " + LINE,
+    "syslog with ISO time": b"2025-10-10T13:55:36.123456+00:00 web nginx[31]: " + LINE,
+    "syslog 5424": b'<190>1 2025-10-10T13:55:36Z web nginx 31 access [id@1 a="\\]x"] \xef\xbb\xbf' + LINE,
+    "syslog 5424 without data": b"<190>1 2025-10-10T13:55:36Z web nginx - - - " + LINE,
+}
+
+
+def parser(wrapper):
+    return record.Parser(formats.compile("combined", wrapper=wrapper), client.ClientRule([]))
+
+
+@pytest.mark.parametrize("name", WRAPPED)
+def test_wrapped_line_is_the_line_inside(name):
+    """Told by hand or by the line's looks, the wrapper goes and the record is the same, by both ways."""
+    expected = parser("none").parse(LINE)
+    for wrapper in ("auto", name.partition(" ")[0]):
+        here = parser(wrapper)
+        assert here.parse(WRAPPED[name]) == expected
+        assert here.record(here.outline(WRAPPED[name])) == expected
+    assert parser("auto").parse(LINE) == expected
+    assert isinstance(parser("none").parse(WRAPPED[name]), Unparsed)
+
+
+@pytest.mark.parametrize(
+    ("wrapper", "line", "reason"),
+    [
+        ("auto", CRI.replace(b" F ", b" P ") + LINE[:40], "partial"),
+        ("cri", CRI.replace(b" F ", b" P ") + LINE[:40], "partial"),
+        ("cri", LINE, "wrapper"),
+        ("docker", LINE, "wrapper"),
+        ("docker", b'{"log": 1}', "wrapper"),
+        ("syslog", LINE, "wrapper"),
+        ("docker", b'{"log": "\\n"}', "blank"),
+        ("cri", CRI, "blank"),
+        ("auto", CRI + b"hello", "format"),
+    ],
+)
+def test_what_is_not_wrapped_as_told_names_its_reason(wrapper, line, reason):
+    """A partial line, a missing wrapper and an empty inside have their own reasons."""
+    assert parser(wrapper).parse(line).reason == reason
+
+
+def test_json_log_is_not_taken_for_docker():
+    """A JSON access log whose first field is called log is no wrapper."""
+    here = record.Parser(formats.compile("nginx_json"), client.ClientRule([]))
+    assert isinstance(here.parse(b'{"log":"access","remote_addr":"203.0.113.7","request":"GET / HTTP/1.1"}'), Record)
+
+
+def cri(text, tag=b"F", stream=b"stdout"):
+    return b"T".join((b"2025-10-10", b"13:55:36Z ")) + stream + b" " + tag + b" " + text + b"\n"
+
+
+def test_partial_lines_are_joined_with_the_start_of_the_first():
+    """Parts of stdout and stderr are joined apart, and come in the order in which they began."""
+    first, second, third = cri(b"one ", b"P"), cri(b"err", b"P", b"stderr"), cri(b"two ", b"P")
+    fourth, fifth, sixth = cri(b"!", b"F", b"stderr"), cri(b"three"), cri(b"next")
+    data = first + second + third + fourth + fifth + sixth
+    found = list(wrappers.lines("auto", data))
+    insides = [(at, wrappers.unwrap("cri")(line)) for at, line in found]
+    assert insides == [(0, b"one two three"), (len(first), b"err!"), (len(data) - len(sixth), b"next")]
+
+
+def test_cut_keeps_half_lines_for_the_next_chunk():
+    """A chunk ends where neither stream has half a line."""
+    whole, half = cri(b"a"), cri(b"b", b"P")
+    cut = wrappers.cut("cri")
+    assert cut(whole) == len(whole)
+    assert cut(whole + half) == len(whole)
+    assert cut(half) == 0
+    assert cut(half + cri(b"c", b"F", b"stderr")) == 0
+    assert cut(whole + half + cri(b"c") + half) == len(whole + half + cri(b"c"))
+    assert cut(half * 10_000) == len(half * 10_000)
+    assert wrappers.cut("docker") is None
+
+
+def test_line_whose_end_is_missing_stays_partial():
+    """At the end of a file half a line is what it is: unparsed as partial."""
+    half = cri(b"b", b"P")
+    assert list(wrappers.lines("cri", cri(b"a") + half)) == [(0, cri(b"a")[:-1]), (len(cri(b"a")), half[:-1])]
+
+
+@pytest.mark.parametrize("data", [b"", b"\n", b"a\n\nb\n", b"a\nb"])
+def test_plain_lines_tile_the_chunk(data):
+    """Every physical line comes with its offset, blank ones too."""
+    found = list(wrappers.lines("none", data))
+    assert b"".join(line + b"\n" for _, line in found).rstrip(b"\n") == data.rstrip(b"\n")
+    assert all(data[at : at + len(line)] == line for at, line in found)
