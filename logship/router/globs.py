@@ -71,6 +71,9 @@ def any_of(tests: Sequence[TextTest]) -> TextTest:
     if len(tests) == 2:
         one, two = tests
         return lambda text: one(text) or two(text)
+    if len(tests) == 3:
+        first, second, third = tests
+        return lambda text: first(text) or second(text) or third(text)
     return lambda text: any(test(text) for test in tests)
 
 
@@ -197,10 +200,13 @@ class _Shapes:
                 self._add_pattern(flat)
 
     def tests(self) -> list[TextTest]:
+        names = {end for end in self.ends if end.startswith("/") and end.count("/") == 1}
+        ends = tuple(end for end in self.ends if end not in names)
         tests = [
             *([self._folded(frozenset(self.exact).__contains__)] if self.exact else []),
             *([self._folded(_starting(tuple(self.starts)))] if self.starts else []),
-            *([self._folded(_ending(tuple(self.ends)))] if self.ends else []),
+            *([self._folded(_named(frozenset(names)))] if names else []),
+            *([self._folded(_ending(ends))] if ends else []),
             *([_with_extension(frozenset(self.extensions))] if self.extensions else []),
             *(self._folded(_holding(part)) for part in self.holds),
         ]
@@ -283,6 +289,10 @@ def _starting(texts: tuple[str, ...]) -> TextTest:
 
 def _ending(texts: tuple[str, ...]) -> TextTest:
     return lambda text: text.endswith(texts)
+
+
+def _named(names: frozenset[str]) -> TextTest:
+    return lambda text: text[text.rfind("/") :] in names
 
 
 def _holding(part: str) -> TextTest:

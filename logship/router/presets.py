@@ -11,23 +11,21 @@ from typing import Any
 
 from logship.settings import AllOf, AnyOf, Not, RuleSettings, Test, When
 
-# Files that make up a page: never asked for by a person.
+# Parts of a page: never asked for by a person.
 PARTS = (
-    *("css", "less", "scss", "js", "mjs", "cjs", "jsx", "ts", "tsx", "map", "wasm", "json", "jsonld", "webmanifest"),
-    *("manifest", "appcache", "xml", "xsl", "xslt", "rdf", "yaml", "yml", "vtt", "srt", "swf", "class", "cur", "ico"),
-    *("png", "apng", "jpg", "jpeg", "jpe", "jfif", "gif", "webp", "avif", "jxl", "heic", "heif", "bmp", "tif", "tiff"),
-    *("svg", "svgz", "psd", "woff", "woff2", "ttf", "otf", "eot", "htc", "lrc", "m3u8", "mpd", "m4s"),
+    "**.{css,less,scss,js,mjs,cjs,jsx,ts,tsx,map,wasm,htc,class,swf}",
+    "**.{json,jsonld,webmanifest,manifest,appcache,xml,xsl,xslt,rdf,yaml,yml}",
+    "**.{png,apng,jpg,jpeg,jpe,jfif,gif,webp,avif,jxl,heic,heif,bmp,tif,tiff,svg,svgz,psd,ico,cur}",
+    "**.{woff,woff2,ttf,otf,eot,m3u8,mpd,m4s,vtt,srt,lrc}",
 )
 # Files that a person asks for by name: downloads.
 FILES = (
-    *("pdf", "epub", "mobi", "azw3", "djvu", "ps", "doc", "docx", "dot", "dotx", "odt", "rtf", "pages", "tex", "txt"),
-    *("xls", "xlsx", "ods", "csv", "tsv", "numbers", "key", "ppt", "pptx", "pps", "ppsx", "odp", "odg", "ics", "vcf"),
-    *("zip", "7z", "rar", "tar", "tgz", "tbz2", "txz", "gz", "bz2", "xz", "zst", "lz4", "br", "cab", "jar", "war"),
-    *("pkg", "dmg", "iso", "img", "exe", "msi", "msix", "appimage", "flatpak", "snap", "apk", "aab", "ipa", "deb"),
-    *("rpm", "crx", "xpi", "bin", "whl", "gem", "nupkg", "crate", "sql", "sqlite", "db", "parquet", "gpx", "kml"),
-    *("kmz", "geojson", "stl", "dwg", "dxf", "torrent", "asc", "sig", "sha256", "md5", "patch", "diff"),
-    *("mp3", "m4a", "m4b", "aac", "ogg", "oga", "opus", "wav", "flac", "wma", "mid", "midi", "aif", "aiff"),
-    *("mp4", "m4v", "mov", "avi", "mkv", "webm", "ogv", "mpg", "mpeg", "wmv", "flv", "3gp", "ts"),
+    "**.{pdf,epub,mobi,azw3,djvu,ps,doc,docx,dot,dotx,odt,rtf,pages,tex,txt,asc,sig,sha256,md5,patch,diff}",
+    "**.{xls,xlsx,ods,csv,tsv,numbers,key,ppt,pptx,pps,ppsx,odp,odg,ics,vcf,sql,sqlite,db,parquet}",
+    "**.{zip,7z,rar,tar,tgz,tbz2,txz,gz,bz2,xz,zst,lz4,br,cab,jar,war,torrent,iso,img,bin}",
+    "**.{pkg,dmg,exe,msi,msix,appimage,flatpak,snap,apk,aab,ipa,deb,rpm,crx,xpi,whl,gem,nupkg,crate}",
+    "**.{gpx,kml,kmz,geojson,stl,dwg,dxf,mp3,m4a,m4b,aac,ogg,oga,opus,wav,flac,wma,mid,midi,aif,aiff}",
+    "**.{mp4,m4v,mov,avi,mkv,webm,ogv,mpg,mpeg,wmv,flv,3gp}",
 )
 _SITEMAPS = ("**sitemap*.xml", "**sitemap*.xml.gz")
 _FEEDS = (
@@ -87,27 +85,23 @@ def _not(**tests: str | Sequence[str]) -> When:
     return When((Not(_when(**tests)),))
 
 
-def _ending(extensions: Sequence[str]) -> str:
-    return "**.{" + ",".join(extensions) + "}"
-
-
 _SEEN = ("2xx", "304")
 
 _PAGEVIEWS = (
-    RuleSettings(name="pageviews: not a GET", when=_not(method="GET"), drop="method"),
-    RuleSettings(name="pageviews: no page was sent", when=_not(status=_SEEN), drop="status"),
-    RuleSettings(name="pageviews: robots.txt", when=_when(path="/robots.txt"), drop="robots"),
-    RuleSettings(name="pageviews: well-known", when=_when(path=_WELL_KNOWN), drop="well_known"),
-    RuleSettings(name="pageviews: sitemap", when=_when(path=_SITEMAPS), drop="sitemap"),
-    RuleSettings(name="pageviews: feed", when=_when(path=_FEEDS), drop="feed"),
-    RuleSettings(name="pageviews: asset", when=_when(path=_ending([*PARTS, *FILES])), drop="asset"),
-    RuleSettings(name="pageviews: not a person", when=_when(bot="true"), drop="bot"),
+    RuleSettings(name="pageviews/method", when=_not(method="GET"), drop="method"),
+    RuleSettings(name="pageviews/status", when=_not(status=_SEEN), drop="status"),
+    RuleSettings(name="pageviews/robots", when=_when(path="/robots.txt"), drop="robots"),
+    RuleSettings(name="pageviews/well_known", when=_when(path=_WELL_KNOWN), drop="well_known"),
+    RuleSettings(name="pageviews/sitemap", when=_when(path=_SITEMAPS), drop="sitemap"),
+    RuleSettings(name="pageviews/feed", when=_when(path=_FEEDS), drop="feed"),
+    RuleSettings(name="pageviews/asset", when=_when(path=(*PARTS, *FILES)), drop="asset"),
+    RuleSettings(name="pageviews/bot", when=_when(bot="true"), drop="bot"),
     RuleSettings(
-        name="pageviews: not HTML",
+        name="pageviews/content_type",
         when=_both(_when(content_type="*"), _not(content_type=("text/html*", "application/xhtml+xml*"))),
         drop="content_type",
     ),
-    RuleSettings(name="pageviews: no client address", when=_not(client_ip=("0.0.0.0/0", "::/0")), drop="no_client_ip"),
+    RuleSettings(name="pageviews/no_client_ip", when=_not(client_ip=("0.0.0.0/0", "::/0")), drop="no_client_ip"),
     RuleSettings(name="pageviews", event="pageview"),
 )
 
@@ -116,7 +110,7 @@ PRESETS: dict[str, tuple[RuleSettings, ...]] = {
     "downloads": (
         RuleSettings(
             name="downloads",
-            when=_when(method="GET", status=("200", "206"), path=_ending(FILES), bot="false"),
+            when=_when(method="GET", status=("200", "206"), path=FILES, bot="false"),
             event="File Download",
             url="{page}",
             props={"url": "{site}{path}"},
@@ -128,7 +122,7 @@ PRESETS: dict[str, tuple[RuleSettings, ...]] = {
             when=When(
                 (
                     *_when(method="GET", status="404", bot="false").tests,
-                    Not(_when(path=[_WELL_KNOWN, "/robots.txt", _ending(PARTS)])),
+                    Not(_when(path=(_WELL_KNOWN, "/robots.txt", *PARTS))),
                 )
             ),
             event="404",
@@ -137,7 +131,7 @@ PRESETS: dict[str, tuple[RuleSettings, ...]] = {
     ),
     "feeds": (
         RuleSettings(
-            name="feeds: readers",
+            name="feeds/readers",
             when=_when(method="GET", status=_SEEN, path=_FEEDS, bot="feed"),
             event="Feed",
             props={"url": "{site}{path}"},
@@ -156,7 +150,7 @@ PRESETS: dict[str, tuple[RuleSettings, ...]] = {
             when=When(
                 (
                     *_when(method="GET", status=_SEEN, bot="ai").tests,
-                    Not(_when(path=["/robots.txt", _ending(PARTS)])),
+                    Not(_when(path=("/robots.txt", *PARTS))),
                 )
             ),
             event="AI Crawler",

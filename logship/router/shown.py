@@ -5,15 +5,30 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import yaml
+
 from logship.settings import AllOf, AnyOf, Not, RuleSettings, Test, When
+
+_LINE = 90  # characters of a list's items on one line
 
 
 def as_yaml(rules: Sequence[RuleSettings]) -> str:
     """Return the rules as a YAML list."""
-    import yaml  # at first use: `run` reads YAML, but prints none
+    return "\n".join(
+        yaml.dump(
+            [_rule(rule)], Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=None, width=110
+        )
+        for rule in rules
+    )
 
-    listed = [_rule(rule) for rule in rules]
-    return str(yaml.safe_dump(listed, sort_keys=False, allow_unicode=True, default_flow_style=None, width=110))
+
+class _Dumper(yaml.SafeDumper):
+    """Writes a list that would not fit a line with one item a line."""
+
+    def represent_sequence(self, tag: str, sequence: Any, flow_style: bool | None = None) -> yaml.SequenceNode:
+        node = super().represent_sequence(tag, sequence, flow_style)
+        node.flow_style = node.flow_style and sum(len(str(item)) + 4 for item in sequence) < _LINE
+        return node
 
 
 def _rule(rule: RuleSettings) -> dict[str, Any]:

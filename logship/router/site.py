@@ -12,9 +12,10 @@ from logship.settings import SourceSettings
 _HOST = re.compile(r"[^\x00-\x20\x7f\"#$%&'()*+,/:;<=>?@\[\\\]^`{|}]{1,255}")
 _ADDRESS = re.compile(r"[0-9a-f:.]{2,45}", re.ASCII)
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
+_REMEMBERED = 256  # hosts; a stranger can name any number of them
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Place:
     """Where a request went, as its event will say: the same for all requests of one path.
 
@@ -41,6 +42,7 @@ class Site:
         self._domain = source.domain or _bare(self.host or "")
         self._fits_hosts = globs.compile_globs(source.hosts, ignore_case=True) if source.hosts else None
         self.filters_hosts = bool(source.hosts)
+        self._origins: dict[tuple[str | None, str | None], str | None] = {}
 
     def is_ours(self, record: Record) -> bool:
         """Tell whether the request is for a host that counts.
@@ -65,8 +67,15 @@ class Site:
 
     def origin(self, record: Record) -> str | None:
         """Return ``scheme://host[:port]``, or None when there is no host or it cannot be one."""
-        scheme = record.scheme if record.scheme in _DEFAULT_PORTS else self.scheme
-        host = record.host or self.host
+        place = record.scheme, record.host
+        if place not in self._origins:
+            if len(self._origins) >= _REMEMBERED:
+                self._origins.clear()
+            self._origins[place] = self._origin(record.scheme, record.host or self.host)
+        return self._origins[place]
+
+    def _origin(self, scheme: str | None, host: str | None) -> str | None:
+        scheme = scheme if scheme in _DEFAULT_PORTS else self.scheme
         authority = _authority(host) if host else None
         if authority is None:
             return None

@@ -37,7 +37,7 @@ class Rule:
         return Decision([], self.name, self.drop) if self.send is None else self.send.decide(record, place)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Known:
     """What is remembered for records alike in the key: rules left to ask, where they went, and why else dropped."""
 
@@ -56,10 +56,8 @@ _SHORT = 300  # characters of path and host that are worth remembering
 class Rules:
     """All rules, compiled. ``log_fields``: the ``log.NAME`` names that conditions or templates read."""
 
-    def __init__(
-        self, rules: Sequence[RuleSettings], *, destinations: Sequence[str], sources: Sequence[str] | None = None
-    ) -> None:
-        """Raise ConfigError with all problems. ``sources``, where given: the names that a ``source`` may have."""
+    def __init__(self, rules: Sequence[RuleSettings], *, destinations: Sequence[str]) -> None:
+        """Raise ConfigError with all problems."""
         problems: list[Problem] = []
         self.expanded = _expanded(rules, problems)
         self.rules = tuple(_compile(rule, at, tuple(destinations), problems) for at, rule in enumerate(self.expanded))
