@@ -21,7 +21,7 @@ whoever calls it, and shows what it stored to anyone: put a firewall or a proxy 
 @click.command("receive")
 @click.option("--listen", default="127.0.0.1:8000", show_default=True, metavar="ADDR", help="HOST:PORT to listen on.")
 @click.option("--site", "sites", multiple=True, metavar="S", help="A known site; repeat it. Default: every domain is.")
-@click.option("--store", metavar="FILE", type=click.Path(path_type=Path), help="SQLite file. Default: memory.")
+@click.option("--store", metavar="FILE", type=click.Path(path_type=Path), help="SQLite file. Default: a temporary one.")
 @click.option("--keep-addresses", is_flag=True, help="Store visitors' addresses and User-Agents too.")
 @click.option(
     "--spam-referrers",
@@ -68,7 +68,7 @@ def _greet(url: str, host: str, sites: tuple[str, ...], store: Path | None) -> N
     click.echo(f"Live page:  {url}/")
     click.echo(f"Events to:  {url}/api/event")
     click.echo(f"Sites:      {', '.join(sites) or 'every domain is known (name yours with --site)'}")
-    click.echo(f"Store:      {store or 'memory, gone when this stops (keep it with --store FILE)'}")
+    click.echo(f"Store:      {store or 'a temporary file, gone when this stops (keep it with --store FILE)'}")
     if not server.is_local(host):
         click.secho(_OPEN.format(host=host), fg="yellow", err=True)
 

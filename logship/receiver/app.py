@@ -91,7 +91,9 @@ class Receiver:
     async def stats(self, period: str = "24h", site: str = "") -> dict[str, Any]:
         """Return the figures of `/api/stats`, counted now."""
         now = int(self._clock())
-        counted = await self._store.read(lambda connection: figures.of(connection, now, period=period, site=site))
+        counted = await self._store.read(
+            lambda connection: figures.of(connection, now, period=period, site=site), at_length=True
+        )
         return counted | {"answers": {str(status): count for status, count in sorted(self._answers.items())}}
 
     async def post_event(self, request: web.Request) -> web.StreamResponse:
@@ -124,11 +126,16 @@ class Receiver:
         return answer
 
     async def get_events(self, request: web.Request) -> web.Response:
-        """Answer `GET /api/events?after=ID&limit=N`."""
-        after, limit = _number(request, "after", 0), _number(request, "limit", 1000)
-        # Put into JSON in the reading thread as well: a hundred thousand events would hold the others up.
-        body = await self._store.read(lambda store: orjson.dumps(self._events(store, after, min(limit, _MOST_EVENTS))))
-        return web.Response(body=body, content_type="application/json")
+        """Answer `GET /api/events?after=ID&limit=N`, or `?last=N`."""
+        after, limit = _number(request, "after", 0), min(_number(request, "limit", 1000), _MOST_EVENTS)
+        last = min(_number(request, "last", 0), _MOST_EVENTS)
+
+        def found(store: sqlite3.Connection) -> bytes:
+            # Made into JSON in the reading thread as well: a hundred thousand events would hold the others up.
+            rows = storage.last_events(store, last) if last else storage.events_after(store, after, limit)
+            return orjson.dumps(self._shown(rows))
+
+        return web.Response(body=await self._store.read(found), content_type="application/json")
 
     async def get_stats(self, request: web.Request) -> web.Response:
         """Answer `GET /api/stats?period=P&site=S`."""
@@ -140,19 +147,19 @@ class Receiver:
     async def get_page(self, _request: web.Request) -> web.Response:
         """Answer `GET /`: the live page."""
         stats = await self._recent_stats("24h", "")
-        latest = await self._store.read(lambda store: self._events(store, max(0, stats["last_id"] - 50), 50))
+        latest = await self._store.read(lambda store: self._shown(storage.last_events(store, 50)))
         return web.Response(text=page.render(stats, latest[::-1]), content_type="text/html", headers=page.headers())
 
-    def _events(self, connection: sqlite3.Connection, after: int, limit: int) -> list[dict[str, Any]]:
-        shape = _event_with_addresses if self._keep_addresses else _event
-        return [shape(row) for row in storage.events_after(connection, after, limit)]
+    def _shown(self, rows: list[sqlite3.Row]) -> list[dict[str, Any]]:
+        return [_event_with_addresses(row) if self._keep_addresses else _event(row) for row in rows]
 
     async def _recent_stats(self, period: str, site: str) -> dict[str, Any]:
-        # Counting a large store takes seconds: at most a tenth of the time goes there, however many pages are open.
+        # Counting a large store takes seconds: at most a tenth of the time goes there, however many pages are open,
+        # and while one of them waits for new figures the others have the old.
+        found = self._counted.get((period, site))
+        if found and (self._counting.locked() or time.monotonic() < found.stale_at):
+            return found.stats
         async with self._counting:
-            found = self._counted.get((period, site))
-            if found and (time.monotonic() < found.stale_at):
-                return found.stats
             started = time.monotonic()
             stats = await self.stats(period, site)
             ended = time.monotonic()

@@ -1,8 +1,8 @@
 """Keep arrivals and visits in SQLite. What `add` returned for is on disk; many callers share one commit.
 
 While one batch is being written in a thread, the next one collects: under load a commit carries hundreds of events,
-when it is quiet an event waits for nothing but its own. Readers of a file have a connection of their own and see
-whole batches, ids ascending without gaps to come, so polling by id misses nothing.
+when it is quiet an event waits for nothing but its own. Readers have connections of their own and see whole
+batches, ids ascending without gaps to come, so polling by id misses nothing.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ import asyncio
 import fcntl
 import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import fields
 from operator import attrgetter
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -69,20 +70,27 @@ class _Batch:
         self.error: Exception | None = None
 
 
+class _Reader:
+    """A connection of which one query at a time makes use."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+        self.turn = asyncio.Lock()
+
+
 class Store:
-    """The database of one receiver. Use it as an async context manager; only one process may write to a file."""
+    """The database of one receiver; without a path a temporary one. Only one process may write to a file."""
 
     def __init__(self, path: Path | None) -> None:
-        self._path = path
+        self._is_lasting = path is not None
         with ExitStack() as held:
-            if path is not None:
-                held.callback(os.close, _lock(path))
-            self._writing = held.enter_context(closing(_connect(path)))
-            self._reading = held.enter_context(closing(_connect(path))) if path else self._writing
+            place = path or held.enter_context(_temporary())
+            held.callback(os.close, _lock(place))
+            self._writing = held.enter_context(closing(_connect(place, self._is_lasting)))
+            self._reader = _Reader(held.enter_context(closing(_connect(place, self._is_lasting))))
+            self._counter = _Reader(held.enter_context(closing(_connect(place, self._is_lasting))))
             self._held = held.pop_all()
-        self._writing_turn = asyncio.Lock()
-        self._reading_turn = asyncio.Lock() if path else self._writing_turn
-        self._threads = ThreadPoolExecutor(2, "store")
+        self._threads = ThreadPoolExecutor(3, "store")  # one for each connection
         self._last_arrival = _highest(self._writing, "arrivals")
         self._last_visit = _highest(self._writing, "visits")
         self._batch = _Batch()
@@ -131,10 +139,14 @@ class Store:
         if batch.error is not None:
             raise NotWrittenError(str(batch.error)) from batch.error
 
-    async def read(self, query: Callable[[sqlite3.Connection], _T]) -> _T:
-        """Return what a function reads from the database; it runs in a thread and must not write."""
-        async with self._reading_turn:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, query, self._reading)
+    async def read(self, query: Callable[[sqlite3.Connection], _T], *, at_length: bool = False) -> _T:
+        """Return what a function reads from the database; it runs in a thread and must not write.
+
+        What may take seconds is read ``at_length``: it holds up others like it, and nobody else.
+        """
+        reader = self._counter if at_length else self._reader
+        async with reader.turn:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, query, reader.connection)
 
     def open_visits(self, since: int) -> list[Visit]:
         """Return the visits that were alive at a time, oldest first: a restart goes on with them."""
@@ -145,9 +157,8 @@ class Store:
         while not self._closing or self._batch.arrivals:
             await self._wanted.wait()
             self._wanted.clear()
-            async with self._writing_turn:
-                batch, self._batch = self._batch, _Batch()
-                batch.error = await self._write(batch)
+            batch, self._batch = self._batch, _Batch()
+            batch.error = await self._write(batch)
             self._tell(batch)
             batch.written.set()
 
@@ -165,10 +176,10 @@ class Store:
         return None
 
     async def _commit(self) -> None:
-        if self._path is None:
-            self._writing.commit()
-        else:
+        if self._is_lasting:
             await asyncio.get_running_loop().run_in_executor(self._threads, self._writing.commit)
+        else:
+            self._writing.commit()
 
     def _tell(self, batch: _Batch) -> None:
         if batch.error is not None and not self._is_failing:
@@ -176,6 +187,11 @@ class Store:
         if batch.error is None and self._is_failing:
             log.info("store.written_again", events=len(batch.arrivals))
         self._is_failing = batch.error is not None
+
+
+def last_events(connection: sqlite3.Connection, count: int) -> list[sqlite3.Row]:
+    """Return the arrivals with the highest ids, oldest first."""
+    return connection.execute("SELECT * FROM arrivals ORDER BY id DESC LIMIT ?", (count,)).fetchall()[::-1]
 
 
 def events_after(connection: sqlite3.Connection, after: int, limit: int) -> list[sqlite3.Row]:
@@ -198,21 +214,31 @@ def _lock(path: Path) -> int:
     return lock
 
 
-def _connect(path: Path | None) -> sqlite3.Connection:
-    # Without a path SQLite keeps a private database that lives in its cache, spills to a temporary file when it grows
-    # beyond that, and is gone afterwards: memory stays bounded however long a demonstration runs.
-    connection = sqlite3.connect(str(path) if path else "", check_same_thread=False, timeout=_PATIENCE)
+@contextmanager
+def _temporary() -> Iterator[Path]:
+    # A file rather than memory: memory stays bounded however long a demonstration runs, and readers hold no writer up.
+    try:
+        with TemporaryDirectory(prefix="logship-receive-", ignore_cleanup_errors=True) as directory:
+            yield Path(directory, "events.db")
+    except FileNotFoundError as error:
+        raise StoreError("no temporary directory can be written; set TMPDIR, or name a file with --store") from error
+
+
+def _connect(path: Path, is_lasting: bool) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, check_same_thread=False, timeout=_PATIENCE)
     connection.row_factory = sqlite3.Row
     try:
-        _prepare(connection)
+        _prepare(connection, "FULL" if is_lasting else "OFF")
     except sqlite3.Error as error:
         connection.close()
         raise StoreError(f"{path}: cannot be used as a store: {error}") from error
     return connection
 
 
-def _prepare(connection: sqlite3.Connection) -> None:
-    connection.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -16384;")
+def _prepare(connection: sqlite3.Connection, synchronous: str) -> None:
+    connection.executescript(
+        f"PRAGMA journal_mode = WAL; PRAGMA synchronous = {synchronous}; PRAGMA cache_size = -16384;"
+    )
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if version > _SCHEMA_VERSION:
         raise sqlite3.DatabaseError("it was written by a newer logship; upgrade, or name another file")

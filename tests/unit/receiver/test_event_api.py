@@ -79,6 +79,7 @@ async def test_events_are_listed_after_an_id_oldest_first(api):
     assert [event["id"] for event in await api.events("?after=1&limit=3")] == [2, 3, 4]
     assert await api.events("?after=5") == []
     assert await api.events("?limit=0") == []
+    assert [event["id"] for event in await api.events("?last=2")] == [4, 5]
     async with api.session.get(api.running.url + "/api/events?after=x") as answer:
         assert answer.status == 400
 

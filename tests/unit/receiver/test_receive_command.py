@@ -48,7 +48,7 @@ def test_it_says_that_every_domain_is_known_and_warns_of_strangers():
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=10)
     assert "every domain is known" in said
-    assert "memory" in said
+    assert "temporary" in said
     assert "0.0.0.0 can be reached from other machines" in warned
 
 

@@ -1,14 +1,13 @@
 """A visitor's events are folded into visits by Plausible's rules."""
 
 import asyncio
-import threading
 
 import pytest
 from aiohttp import ClientSession
 
-from logship.receiver import intake, payload, server, turns, visits
+from logship.receiver import intake, payload, server, turns, visitors, visits
 from logship.receiver.gate import Gate
-from logship.receiver.store import Store
+from logship.receiver.store import Store, last_events
 from logship.receiver.values import Site, Visit
 from logship.receiver.visitors import Salts
 
@@ -165,28 +164,17 @@ async def test_a_cancelled_wait_passes_the_turn_on():
 
 
 async def test_one_visitor_in_parallel_is_a_lock_timeout():
-    """While a visitor's event is being stored too slowly, the next one is dropped."""
+    """While an event of the visitor is still being stored, another one waits its time and is dropped."""
+    line, salts, now = turns.Turns(patience=0.01), Salts(), 1_760_000_000
     async with Store(None) as store:
-        line = turns.Turns(patience=0.01)
         take = intake.Intake(
-            store,
-            Gate([]),
-            Salts(),
-            spam_hosts=frozenset(),
-            keep_addresses=False,
-            clock=lambda: 1_760_000_000.0,
-            turns=line,
+            store, Gate([]), salts, spam_hosts=frozenset(), keep_addresses=False, clock=lambda: now, turns=line
         ).take
-        sender = intake.Sender("203.0.113.7", "Firefox")
-        slow = threading.Event()
-        reading = asyncio.create_task(store.read(lambda _: slow.wait(5)))  # in memory, a reader holds the writer up
-        first, second = (asyncio.create_task(take(payload.read(GOOD), sender)) for _ in range(2))
-        await asyncio.sleep(0.05)
-        slow.set()
-        await reading
-        assert (await first, await second) == (0, 1)
-        reasons = await store.read(lambda found: [row["dropped"] for row in found.execute("SELECT * FROM arrivals")])
-    assert sorted(reasons) == ["", "lock_timeout"]
+        await line.take(visitors.identify(salts.at(now)[0], "Firefox", "203.0.113.7", "example.com", "example.com"))
+        assert await take(payload.read(GOOD), intake.Sender("203.0.113.7", "Firefox")) == 1
+        assert await take(payload.read(GOOD), intake.Sender("203.0.113.8", "Firefox")) == 0
+        rows = await store.read(lambda found: last_events(found, 2))
+    assert [(row["dropped"], bool(row["visitor"])) for row in rows] == [("lock_timeout", False), ("", True)]
 
 
 # --- sites' own settings ----------------------------------------------------------------------------------------------
