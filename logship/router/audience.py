@@ -52,7 +52,7 @@ def _examine(text: str) -> Audience:
     listed = crawlers.find(text)
     if listed and listed[0] != "library":
         return Audience(*listed)
-    if not listed and (crawlers.is_browser(text) or not _bots().is_bot(crawlers.without_devices(text))):
+    if not listed and (crawlers.is_browser(text) or not _bots().is_bot(crawlers.without_false_friends(text))):
         return PERSON
     # A crawler often names the library that it is built on as well.
     return Audience(*(crawlers.find_in_catalogue(text) or listed or ("other", crawlers.first_word(text))))

@@ -91,7 +91,9 @@ _TAGS = {  # crawler-user-agents' tags, the telling ones first: a crawler may ca
 }
 
 _BROWSERS = re.compile(r"(?:Lynx/|w3m/|Links \(|ELinks[/ (]|NetSurf/|Dillo/|edbrowse/|retawq/|Emacs-)", re.ASCII)
-_DEVICES = re.compile(r"cubot|WebAppManager", re.IGNORECASE)  # a brand of phones, and LG's television sets
+# A brand of phones; LG's television sets; a URL in quotes, which is somebody's try at injecting fields into the log: a
+# crawler's contact address stands without.
+_FALSE_FRIENDS = re.compile(r'cubot|WebAppManager|"https?://[^"]*"', re.IGNORECASE)
 _WORD = re.compile(r"[^\s/();,:]+")
 _DULL = frozenset({"mozilla", "compatible", "like", "gecko", "khtml", "applewebkit", "windows", "linux", "x11"})
 
@@ -110,9 +112,9 @@ def is_browser(text: str) -> bool:
     return _BROWSERS.match(text) is not None
 
 
-def without_devices(text: str) -> str:
-    """Take out names of devices that is-bot takes for machines' own."""
-    return _DEVICES.sub("device", text)
+def without_false_friends(text: str) -> str:
+    """Take out what is-bot takes for a machine's and is none."""
+    return _FALSE_FRIENDS.sub("", text)
 
 
 def first_word(text: str) -> str:

@@ -65,7 +65,7 @@ def fits(glob, text, *, path):
     return match(0, 0)
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(PATH_GLOBS, TEXTS.map(lambda text: "/" + text))
 def test_a_path_glob_fits_what_the_plain_matcher_fits(glob, text):
     """String methods, re and RE2 agree with trying everything."""
@@ -73,7 +73,7 @@ def test_a_path_glob_fits_what_the_plain_matcher_fits(glob, text):
     assert compile_globs([glob], "path")(text) is expected
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(TEXT_GLOBS, TEXTS)
 def test_a_text_glob_fits_what_the_plain_matcher_fits(glob, text):
     """Atomic groups lose nothing."""
@@ -81,7 +81,7 @@ def test_a_text_glob_fits_what_the_plain_matcher_fits(glob, text):
     assert compile_globs([glob], "text")(text) is expected
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.lists(PATH_GLOBS, max_size=4), TEXTS.map(lambda text: "/" + text))
 def test_globs_together_fit_what_one_of_them_fits(globs, text):
     """Sorting them into shapes changes nothing."""

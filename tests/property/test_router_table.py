@@ -88,7 +88,7 @@ def tables(rules, source):
     return Table(Rules(rules, destinations=["plausible"]), source)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(RULES, SOURCES, RECORDS, RECORDS, UNKNOWN)
 def test_a_prejudged_reason_is_what_route_says_whatever_the_unknown_fields_hold(rules, source, seen, other, unknown):
     """Kleene logic errs to silence alone."""
@@ -112,7 +112,7 @@ def completions(seen, other, unknown):
             yield replace(seen, **{name: value})
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(RULES, SOURCES, st.lists(RECORDS, min_size=1, max_size=6))
 def test_what_is_remembered_never_changes_a_decision(rules, source, records):
     """A table that has seen other records decides as one that has seen none; and explains the same end."""
@@ -124,7 +124,7 @@ def test_what_is_remembered_never_changes_a_decision(rules, source, records):
         assert alike(decision, seasoned.explain(record).decision)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(RULES, SOURCES, RECORDS)
 def test_an_explanation_follows_the_same_rules(rules, source, record):
     """The rule that decided is one that the explanation says took it."""
@@ -137,7 +137,7 @@ def test_an_explanation_follows_the_same_rules(rules, source, record):
     assert all(explanation.lines())
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(SOURCES, RECORDS)
 def test_the_short_way_to_an_event_equals_the_long_one(source, record):
     """The event of a page view without templates is the one that templates would make."""
@@ -146,7 +146,7 @@ def test_the_short_way_to_an_event_equals_the_long_one(source, record):
     assert alike(short, long.route(record))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(RULES, SOURCES, RECORDS)
 def test_every_event_keeps_the_apis_limits(rules, source, record):
     """No URL, name, prop, referrer or header leaves that Plausible would refuse."""

@@ -117,6 +117,7 @@ PEOPLE = [
     "ELinks/0.16.1.1 (textmode; Linux 6.1; 80x24-2)",
     "NetSurf/3.10 (Linux; amd64)",
     "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Code/1.115.0 Chrome/142.0 Electron/39.8.5 Safari/537.36",
+    'Mozilla/5.0 a" 404 9 "https://evil.example/" "b',
     NEUTRAL_USER_AGENT,
 ]
 
@@ -133,8 +134,9 @@ def test_every_class_of_the_catalogue_is_known():
     assert kinds == set(audience.KINDS)
 
 
-def test_memory_is_bounded_whatever_strangers_send():
+def test_memory_is_bounded_whatever_strangers_send(monkeypatch):
     """Neither many User-Agents nor long ones are kept."""
+    monkeypatch.setattr(audience, "_REMEMBERED", 64)
     for number in range(audience._REMEMBERED + 10):
         audience.classify(f"Mozilla/5.0 (X11; Linux x86_64; rv:{number}) Gecko/20100101")
     audience.classify("x" * 1_000_000)
