@@ -195,7 +195,9 @@ class Receiver:
         if fault.mode == "reset":
             return _cut(request)
         if fault.mode == "redirect":
-            return web.Response(status=307, headers={"Location": f"https://{request.host}{request.path_qs}"})
+            return web.Response(
+                status=307, headers={"Location": f"https://{records.readable(request.host)}{request.path}"}
+            )
         after = {} if fault.retry_after is None else {"Retry-After": f"{fault.retry_after:g}"}
         return web.Response(status=int(fault.mode), text="fault on demand", headers=after)
 

@@ -12,9 +12,6 @@ from importlib import resources
 
 import orjson
 
-_LONGEST = 512
-"""Characters that are looked at: real User-Agents have up to 400, and patterns must not be fed a megabyte."""
-
 _GENERAL = re.compile(
     r"HeadlessChrome|PhantomJS|(?<!cu)bot\b|bot/|\bbot[-_]|_bot|robot|crawl|spider|slurp|\barchiver\b|scraper|fetcher",
     re.IGNORECASE,
@@ -34,8 +31,7 @@ _PEOPLE = frozenset(
 @lru_cache(maxsize=4096)
 def is_bot(user_agent: str) -> bool:
     """Say whether a User-Agent is a known crawler's or a headless Chrome's; an empty one is not."""
-    text = user_agent[:_LONGEST]
-    return bool(text) and (_GENERAL.search(text) is not None or _catalogue().search(text) is not None)
+    return _GENERAL.search(user_agent) is not None or _catalogue().search(user_agent) is not None
 
 
 @cache

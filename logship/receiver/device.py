@@ -12,7 +12,6 @@ from functools import lru_cache
 
 from logship.receiver.values import Device
 
-_LONGEST = 512
 _VERSION = r"[/ ]v?(\d+(?:\.\d+)?)?"
 
 
@@ -92,14 +91,13 @@ _SIZES = _table(
 @lru_cache(maxsize=4096)
 def of(user_agent: str) -> Device:
     """Return what a User-Agent says of its device."""
-    text = user_agent[:_LONGEST]
-    browser, browser_version = _first(_BROWSERS, text)
-    system, system_version = _first(_SYSTEMS, text)
+    browser, browser_version = _first(_BROWSERS, user_agent)
+    system, system_version = _first(_SYSTEMS, user_agent)
     if system == "Windows":
         system_version = _WINDOWS.get(system_version, "")
     if browser is not None and not browser:
         browser, browser_version = _APP, ""
-    size, _ = _first(_SIZES, text)
+    size, _ = _first(_SIZES, user_agent)
     return Device(size or "", browser or "", browser_version, system or "", system_version.replace("_", "."))
 
 

@@ -21,6 +21,8 @@ _DROPPED_KINDS = frozenset({"dc_ip", "threat_ip"})
 _ANONYMOUS_VPN = "anonymous_vpn_ip"
 _VERIFICATION_AGENT = "Plausible Verification Agent"
 _NO_DEVICE = Device()
+_LONGEST_AGENT = 512
+"""Characters of a User-Agent that are looked at and remembered: real ones have up to 400."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +65,9 @@ class Intake:
         """
         now = int(self._clock())
         origin = acquisition.of(posted.parts, posted.referrer)
-        is_bot = bots.is_bot(sender.user_agent)
-        looks = _NO_DEVICE if is_bot else device.of(sender.user_agent)
+        known_by = sender.user_agent[:_LONGEST_AGENT]
+        is_bot = bots.is_bot(known_by)
+        looks = _NO_DEVICE if is_bot else device.of(known_by)
         spam = self._is_spam(posted.referrer)
         dropped = 0
         for domain in posted.sites:

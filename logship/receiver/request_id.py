@@ -6,5 +6,7 @@ import random
 
 
 def request_id(given: str | None) -> str:
-    """Return the request's id, 20 to 200 characters, as Plug.RequestId rules."""
-    return given if given and 20 <= len(given) <= 200 else f"{random.getrandbits(80):020x}"
+    """Return the request's id, 20 to 200 characters as Plug.RequestId rules, and plain ASCII."""
+    if given and 20 <= len(given) <= 200 and given.isascii() and given.isprintable():
+        return given
+    return f"{random.getrandbits(80):020x}"

@@ -245,7 +245,8 @@ async def test_odd_bytes_in_headers_do_no_harm(api):
     reader, writer = await asyncio.open_connection(host, int(port))
     body = b'{"name":"pageview","url":"https://example.com/\x00","domain":"example.com"}'.replace(b"\x00", b"\\u0000")
     writer.write(
-        b"POST /api/event HTTP/1.1\r\nHost: x\r\nUser-Agent: \xff\xfe\r\nX-Forwarded-For: \xe4\r\nConnection: close\r\n"
+        b"POST /api/event HTTP/1.1\r\nHost: x\r\nX-Request-Id: \xffaaaaaaaaaaaaaaaaaaaaaaa\r\n"
+        b"User-Agent: \xff\xfe\r\nX-Forwarded-For: \xe4\r\nConnection: close\r\n"
         b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
     )
     assert b" 202 " in await reader.read()
