@@ -28,9 +28,9 @@ def readable(text: str) -> str:
 
 @dataclass(slots=True)
 class Chunk:
-    """Whole lines of one followed file, and the span of bytes they fill.
+    r"""Whole lines of one followed file, and the span of bytes they fill.
 
-    ``data`` is exactly the file's bytes ``start`` to ``end``; every line ends with ``\\n``, except perhaps the last
+    ``data`` is exactly the file's bytes ``start`` to ``end``; every line ends with ``\n``, except perhaps the last
     one of a file that is finished for good (``final``). A line beyond the limit does not travel: its bytes are
     counted in ``oversized`` and its place in the span is empty (``data`` is then ``b""``).
     """
