@@ -24,6 +24,7 @@ from logship.router.table import Table
 
 _SAMPLE_LINES = 50  # what detection looks at; a file that mixes formats shows it within fewer
 _REMEMBERED = 4096  # keys and User-Agents; a busy site needs hundreds, and 65,536 of them cost 40 MB
+Verdict = str | dict[str, str | None]  # the reason to drop, or what the class of the User-Agent decides
 _FIELDS = frozenset(Record.__dataclass_fields__) | {"bot"}
 
 
@@ -103,7 +104,8 @@ class Strainer:
         self.parser = parser
         self._table = table
         self._unknown = _FIELDS - parser.decided
-        self._verdicts: dict[Hashable, str | dict[str, str | None]] = {}
+        self._verdicts: dict[Hashable, Verdict] = {}
+        self._older: dict[Hashable, Verdict] = {}  # the generation before: what is still asked for is taken over
         self._kinds: dict[bytes, str] = {}
 
     def sift(self, data: bytes, start: int, oldest: float | None) -> Sifted:
@@ -119,6 +121,7 @@ class Strainer:
             verdict = verdicts.get(row[0])
             if verdict is None:
                 verdict = self._judge(row)
+                verdicts = self._verdicts
             if isinstance(verdict, str):
                 dropped[verdict] += 1
                 continue
@@ -146,13 +149,17 @@ class Strainer:
             sifted.survivors.append((offset, decision.deliveries))
             sifted.cuts.update(decision.cuts)
 
-    def _judge(self, row: Outline) -> str | dict[str, str | None]:
+    def _judge(self, row: Outline) -> Verdict:
         """Find what the key alone decides; an empty dict, to be filled by class, where it does not."""
         if len(self._verdicts) >= _REMEMBERED:
-            self._verdicts.clear()
-        verdict = self._table.prejudge(self.parser.glimpse(row), self._unknown)
-        self._verdicts[row[0]] = verdict if verdict is not None else {}
-        return self._verdicts[row[0]]
+            self._older, self._verdicts = self._verdicts, {}
+        key = row[0]
+        verdict = self._older.get(key)
+        if verdict is None:
+            reason = self._table.prejudge(self.parser.glimpse(row), self._unknown)
+            verdict = reason if reason is not None else {}
+        self._verdicts[key] = verdict
+        return verdict
 
     def _judge_kind(self, row: Outline, kind: str, by_kind: dict[str, str | None]) -> str | None:
         verdict = by_kind[kind] = self._table.prejudge(self.parser.glimpse(row), self._unknown - {"bot"})
