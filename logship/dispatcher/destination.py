@@ -141,6 +141,7 @@ class Destination:
         self._use(settings)
         if hold is not None:
             self._gate.hold(hold)
+        self._cause, self._told_of_pause = self._gate.cause, False
         self._room.set()
         for lane in self._lanes:
             lane.leave()
@@ -248,7 +249,7 @@ class Destination:
             elif await self._bury(rest, None, "queue full (when_full: dead_letter)"):
                 for delivery in rest:
                     self._tally.settled(Outcome.DEAD_LETTER)
-                    self._ack(delivery, Outcome.DEAD_LETTER)
+                    self._acknowledge(delivery, Outcome.DEAD_LETTER)
                 return False
             else:
                 self._full_since = self._clock()
@@ -288,6 +289,9 @@ class Destination:
             self._room.set()
         if not self._held:
             self._settled.set()
+        self._acknowledge(delivery, outcome)
+
+    def _acknowledge(self, delivery: Delivery, outcome: Outcome) -> None:
         if self._flushing is None:
             self._flush_soon()
         try:

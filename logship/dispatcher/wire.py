@@ -165,10 +165,11 @@ class Line:
             if self._idle is None:
                 self._idle = _patience_of(message.headers)
                 self._arm(min(self._idle, self._wire.total))
-            if payload.is_eof():
-                body = b"" if message.code < 300 else payload.read_nowait(_MOST_BODY)
-            else:
+            body: bytes | None = b""
+            if not payload.is_eof():
                 body = await self._body(payload, message.code)
+            elif message.code >= 300:
+                body = payload.read_nowait(_MOST_BODY)
         except asyncio.CancelledError:
             self.close()
             raise
@@ -202,20 +203,20 @@ class Line:
         self._idle = None
         self._arm(min(_LONGEST_IDLE, self._wire.total))
 
-    async def _body(self, payload: StreamReader, status: int) -> bytes:
-        """Read the rest of an answer, up to a bound. The head has come, so nothing here is ambiguous any more."""
-        accepted = 200 <= status < 300
-        if accepted:
+    async def _body(self, payload: StreamReader, status: int) -> bytes | None:
+        """Read the rest of an answer, up to a bound; None: it broke off. The head stands, so nothing is ambiguous."""
+        if status < 300:
             self._hasten(_DAWDLING_BODY)
         body = b""
         try:
             while not payload.at_eof() and len(body) <= _MOST_BODY:
                 body += await payload.readany()
+            broken = self._timed_out
         except Exception:
-            body = b""  # the status stands, whatever became of the body
-        if not payload.is_eof() or self._timed_out or payload.exception() is not None:
+            broken = True
+        if broken or not payload.is_eof():
             self.close()
-        return body[:_MOST_BODY]
+        return None if broken else body[:_MOST_BODY]
 
     def _hasten(self, seconds: float) -> None:
         self._deadline = min(self._deadline, self._clock() + seconds)
@@ -244,15 +245,20 @@ class Line:
             self.close()
 
 
-def judge(status: int, headers: Mapping[str, str], body: bytes, now: float) -> Verdict:
-    """Return what an answer means, by section 3 of the contract; ``now`` is the wall clock."""
+def judge(status: int, headers: Mapping[str, str], body: bytes | None, now: float) -> Verdict:
+    """Return what an answer means, by section 3 of the contract.
+
+    ``body`` is None when it broke off; ``now`` is the wall clock, for a Retry-After that is a date.
+    """
     if 200 <= status < 300:
         return _delivered(status, headers.get("x-plausible-dropped"))
     if status in _AGAIN or 500 <= status < 600:
         return TryAgain(f"answered {status}", after=_retry_after(headers, now), status=status)
     if status in _TOO_LARGE:
-        return Refused(status, body.decode("utf-8", "replace")[:_MOST_DETAIL])
-    if status in _NAMES_ITS_ERRORS and (errors := _errors(body)):
+        return Refused(status, (body or b"").decode("utf-8", "replace")[:_MOST_DETAIL])
+    if status in _NAMES_ITS_ERRORS and body is None:
+        return TryAgain(f"reset: a {status} broke off before it said whose fault it is", status=status)
+    if status in _NAMES_ITS_ERRORS and (errors := _errors(body or b"")):
         return Refused(status, errors)
     return Misconfigured(status, _advice(status, headers))
 

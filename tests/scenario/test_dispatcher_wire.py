@@ -343,6 +343,26 @@ async def test_a_body_that_dawdles_after_an_acceptance_is_left_behind() -> None:
         assert not line.ready
 
 
+async def test_a_400_that_breaks_off_is_tried_again() -> None:
+    """Without its body nobody knows whether the event or the set-up is at fault; it was not counted either way."""
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await server.request(reader)
+        writer.write(b'HTTP/1.1 400 Bad Request\r\nContent-Length: 99\r\n\r\n{"errors"')
+        await writer.drain()
+        if len(server.requests) == 1:
+            writer.transport.abort()
+        await reader.read()
+
+    async with serving(talk) as server, line_to(server, timeout=TimeoutSettings(total=0.1)) as line:
+        for _ in range(2):
+            verdict = await post(line)
+            assert isinstance(verdict, TryAgain)
+            assert (verdict.status, verdict.ambiguous) in ((400, False), (None, True))
+            assert not line.ready
+        assert verdict.status == 400
+
+
 async def test_an_endless_error_page_is_read_up_to_a_bound() -> None:
     """64 KiB are enough to know that it is not the API's own 400."""
     sent = 0
