@@ -145,17 +145,15 @@ def _table(rows: list[dict[str, Any]]) -> str:
     """Render dicts that share their keys as a table; everything in it was written by strangers and is escaped."""
     if not rows:
         return "<p>none</p>"
-    head = "".join(f'<th scope="col">{html.escape(str(key))}</th>' for key in rows[0])
-    return f"<table><tr>{head}</tr>{''.join(_row(row) for row in rows)}</table>"
-
-
-def _row(row: dict[str, Any]) -> str:
-    return "<tr>" + "".join(_cell(value) for value in row.values()) + "</tr>"
+    keys = list(dict.fromkeys(key for row in rows for key in row))
+    head = "".join(f'<th scope="col">{html.escape(key.replace("_", " "))}</th>' for key in keys)
+    body = "".join(f"<tr>{''.join(_cell(row.get(key)) for key in keys)}</tr>" for row in rows)
+    return f"<table><tr>{head}</tr>{body}</table>"
 
 
 def _cell(value: Any) -> str:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return f'<td class="number">{value:,}</td>'
     if isinstance(value, dict):
-        value = ", ".join(f"{key} {number}" for key, number in value.items())
+        value = ", ".join(f"{key} {number}" for key, number in value.items() if number)
     return f"<td>{html.escape('' if value is None else str(value))}</td>"

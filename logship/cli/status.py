@@ -44,7 +44,8 @@ def command(config: Path, as_json: bool, watch: bool) -> None:
 
 def ask(config: Path) -> dict[str, Any]:
     """Return the daemon's ``/status``. Raise LogshipError when nobody answers."""
-    admin = settings.load(config, os.environ).admin
+    # A file that is broken now may still say where the daemon listens that runs under an older edition of it.
+    admin = settings.read_file(config, os.environ)[0].admin
     if admin is None:
         raise LogshipError("admin: null in the configuration, so the daemon cannot be asked")
     host = f"[{admin.host}]" if ":" in admin.host else admin.host
@@ -58,17 +59,28 @@ def ask(config: Path) -> dict[str, Any]:
     return status
 
 
+_LEFT_TO_JSON = frozenset(("url", "connections", "dropping"))  # a terminal is narrow
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {number}" for key, number in value.items() if number)
+    return "" if value is None else str(value)
+
+
 def _view(status: dict[str, Any]) -> RenderableType:
+    from rich.box import SIMPLE_HEAD
     from rich.console import Group
     from rich.markup import escape
     from rich.table import Table
 
     def table(title: str, rows: list[dict[str, Any]]) -> Table:
-        made = Table(title=title, title_justify="left", expand=True)
-        for key in rows[0] if rows else ():
-            made.add_column(str(key))
+        keys = [key for key in dict.fromkeys(key for row in rows for key in row) if key not in _LEFT_TO_JSON]
+        made = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
+        for key in keys:
+            made.add_column(key.replace("_", " "), overflow="fold")
         for row in rows:
-            made.add_row(*(escape("" if value is None else str(value)) for value in row.values()))
+            made.add_row(*(escape(_cell(row.get(key))) for key in keys))
         return made
 
     state = "stopping" if status["stopping"] else "ready" if status["ready"] else "not ready"
