@@ -12,7 +12,7 @@ PYTEST_ARGS ?=
 BENCH_ARGS  ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format docs bench test-system faults docs lock build packages clean
+.PHONY: help demo test check format docs bench test-system faults lock build packages clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /:/' | awk -F: '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -46,9 +46,6 @@ test-system: $(VENV)/.dev packages ## real nginx, Apache, logrotate, systemd too
 faults: $(VENV)/.dev packages ## kill -9 two hundred times, and whatever else takes minutes
 	LOGSHIP_KILLS=200 $(BIN)/pytest -rs --timeout 1800 $(PYTEST_ARGS) tests/integration/test_kill.py
 	$(BIN)/pytest -m slow --timeout 1800 $(PYTEST_ARGS)
-
-docs: $(VENV)/.dev ## write the reference pages anew from the code
-	$(BIN)/python docs/generate.py
 
 build: $(VENV)/.dev ## wheel and sdist in dist/
 	rm -rf dist
