@@ -37,7 +37,7 @@ format: $(VENV)/.dev ## let ruff mend what it can
 docs: $(VENV)/.dev ## write the reference pages anew from the code
 	$(BIN)/python docs/generate.py
 
-bench: $(VENV)/.dev packages ## logship, syslog-ng and wrk side by side (performance: see tests/bench/README.md)
+bench: $(VENV)/.dev packages ## logship, syslog-ng and wrk side by side (see tests/bench/README.md)
 	$(BIN)/python -m tests.bench $(BENCH_ARGS)
 
 test-system: $(VENV)/.dev packages ## real nginx, Apache, logrotate, systemd tools and Chromium
