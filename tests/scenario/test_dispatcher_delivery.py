@@ -146,6 +146,16 @@ def delivery(number: int, visitor: int = 0, *, seen: float | None = None, **fiel
     return Delivery("plausible", Event("pageview", "example.com", url, agent, address, **fields), seen)
 
 
+def another_lane(lanes: int) -> int:
+    """Return a visitor who has another lane than visitor 0: text hashes differ from process to process."""
+
+    def lane(visitor: int) -> int:
+        event = delivery(0, visitor).event
+        return hash((event.client_ip, event.user_agent)) % lanes
+
+    return next(visitor for visitor in range(1, 1000) if lane(visitor) != lane(0))
+
+
 def deliveries(number: int, visitors: int = 40) -> list[Delivery]:
     return [delivery(each, each % visitors) for each in range(number)]
 
@@ -356,11 +366,14 @@ async def test_half_the_answers_fail_then_all_then_none(api: Api, desk: Open) ->
 @pytest.mark.parametrize("status", [429, 503])
 async def test_retry_after_holds_the_whole_destination(api: Api, desk: Open, status: int) -> None:
     """No request of any lane before that time, then one that asks whether it is over."""
+    over = False
 
     async def answer(*_: Any) -> web.Response:
-        if len(api.bodies) <= 4:
-            return web.Response(status=status, headers={"Retry-After": "1"})
-        return accepted()
+        if over:
+            return accepted()
+        while len(api.bodies) < 4:  # all lanes have sent before the first one learns of it
+            await asyncio.sleep(0.001)
+        return web.Response(status=status, headers={"Retry-After": "1"})
 
     api.answer = answer
     async with desk(connections=4) as it:
@@ -368,6 +381,8 @@ async def test_retry_after_holds_the_whole_destination(api: Api, desk: Open, sta
         await it.until(lambda: len(api.bodies) == 4)
         held = time.monotonic()
         await it.until(lambda: it.destination.status()["cause"] == "retry_after")
+        await it.until(lambda: not it.destination.status()["in_flight"])
+        over = True
         await it.destination.add(deliveries(100))
         await it.settled(200)
         assert api.times[4] - held >= 0.98
@@ -443,9 +458,10 @@ async def test_a_refused_event_waits_for_a_disk_that_refuses_it(api: Api, desk: 
     api.answer = answer
     folder = tmp_path / "state"
     async with desk(dead_letters=DeadLetters(folder / "dead-letter.jsonl")) as it:
-        await it.destination.add([delivery(1), delivery(2, visitor=1), delivery(3)])
+        await it.destination.add([delivery(1), delivery(2, visitor=another_lane(16)), delivery(3)])
         failures = "logship_dead_letter_write_failures_total"
         await it.until(lambda: (it.metrics.registry.get_sample_value(failures) or 0.0) > 2)
+        await it.settled(1)
         assert it.acks == [(2, Outcome.DELIVERED)]
         folder.mkdir()
         await it.settled(3)
