@@ -27,8 +27,7 @@ check: $(VENV)/.dev ## lint, format, types, architecture, documentation
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest tests/unit/test_architecture.py tests/unit/test_packaging.py
-	$(BIN)/python docs/generate.py --check
+	$(BIN)/pytest tests/unit/test_architecture.py tests/unit/test_packaging.py tests/docs
 
 format: $(VENV)/.dev ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
