@@ -86,10 +86,14 @@ def build(settings: Settings) -> Plan:
 
 
 def _check_destinations(settings: Settings, problems: list[Problem]) -> None:
-    """Lay out a request for each: that is where a header that cannot be sent is found."""
+    """Lay out a request for each, and load its certificates: that is where their faults are found."""
     for destination in settings.destinations:
         try:
             request.renderer(destination)
+            if destination.tls.ca_file is not None:
+                from logship.dispatcher import wire  # brings aiohttp, which `explain` can do without
+
+                wire.Wire(destination)
         except ConfigError as error:
             problems.extend(error.problems)
 

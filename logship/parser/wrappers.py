@@ -21,6 +21,7 @@ _HOPELESS = 1 << 18  # a line without end: its parts are given up as partial, be
 
 # https://github.com/kubernetes/design-proposals-archive/blob/main/node/kubelet-cri-logging.md
 _CRI = re.compile(rb"(\d{4}-\d\d-\d\dT[^ ]+ (stdout|stderr) )([PF])(?::[^ ]*)? ?(.*)", re.DOTALL)
+_CRI_HEAD = re.compile(rb"\d{4}-\d\d-\d\dT[^ \n]+ (?:stdout|stderr) [PF]")
 _PARTIALS = (b" stdout P", b" stderr P")
 # RFC 3164 as nginx sends and rsyslog writes it (with an ISO time too), the host and the <PRI> may be missing.
 _SYSLOG = re.compile(
@@ -49,9 +50,7 @@ def lines(kind: str, data: bytes) -> Iterable[tuple[int, bytes]]:
     A partial line whose end is missing comes as it is, and is unparsed as ``partial``.
     """
     whole = _physical(data)
-    if kind in ("cri", "auto") and any(mark in data for mark in _PARTIALS):
-        return _joined(whole)
-    return whole
+    return _joined(whole) if kind in ("cri", "auto") and _may_hold_partials(data) else whole
 
 
 def _docker(line: bytes) -> bytes | Unparsed:
@@ -126,6 +125,11 @@ def _physical(data: bytes) -> Iterator[tuple[int, bytes]]:
         at += len(line) + 1
 
 
+def _may_hold_partials(data: bytes) -> bool:
+    """Say whether half lines may be among these. What a runtime wrote begins every line alike, so the first tells."""
+    return _CRI_HEAD.match(data) is not None and any(mark in data for mark in _PARTIALS)
+
+
 def _joined(physical: Iterable[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
     """Join partial lines, of stdout and stderr apart. What never ends stays as it was."""
     result: list[tuple[int, bytes]] = []
@@ -146,7 +150,7 @@ def _joined(physical: Iterable[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
 
 def _cut_cri(data: bytes) -> int:
     """Return where the last line ends after which neither stream has half a line."""
-    if not any(mark in data for mark in _PARTIALS):
+    if not _may_hold_partials(data):
         return len(data)
     complete = 0
     opened: set[bytes] = set()
