@@ -22,7 +22,7 @@ _TIMES = 256
 _SMALL = "if not {0}.isdigit() and {0} != b'-': return None"
 _CHECKS = {
     "word": "if not {0}: return None",
-    "peer": "if not {0}: return None",
+    "peer": "if not {0} or {0}[-1:] == b',': return None",  # more addresses follow a comma
     "host": "if b'/' in {0}: return None",
     "path": "if b'?' in {0}: return None",
     "size": _SMALL,
@@ -139,6 +139,8 @@ class _Writer:
             self._clf(part, end)
 
     def _split_words(self, part: str, label: str, words: list[list[Piece]]) -> None:
+        if any(isinstance(item, Field) and item.shape == "list" for word in words for item in word):
+            self._say(f"if b',' in {part} or b' : ' in {part}: return None")
         names = [f"w{label}_{at}" for at in range(len(words))]
         self._say(f"w = {part}.split(b' ')")
         self._say(f"if len(w) != {len(words)}: return None")

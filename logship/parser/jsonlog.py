@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, cast
 
 import orjson
@@ -21,16 +22,16 @@ from logship.parser.fastline import STATUSES
 from logship.parser.fields import FACTS, KEY_FACTS, FormatError, did_you_mean
 from logship.records import Unparsed
 
-Path = tuple[str, ...]
+Path = str | tuple[str, ...]  # a key at the top, or the keys on the way inside
 Paths = tuple[Path, ...]
-Plan = tuple[Paths, ...]  # for each of FACTS, and after them the chain and the log.NAME values: where to look
+Plan = tuple[tuple[int, Paths], ...]  # where to look, by number: FACTS, after them the chain and the log.NAME values
 
 _ABSENT = frozenset((b"", b"-"))
 _LAYOUTS = 64  # a log has few sets of keys
-_KEYS = tuple(FACTS.index(name) for name in KEY_FACTS)
+_KEYS: Callable[[Sequence[bytes]], tuple[bytes, ...]] = itemgetter(*(FACTS.index(name) for name in KEY_FACTS))
 _STATUS = FACTS.index("status")
-_REQUEST = tuple(FACTS.index(name) for name in ("request", "target", "path", "method"))
-_REST = tuple(FACTS.index(name) for name in ("client_ip", "bytes", "referrer", "user", "content_type"))
+_REQUEST = itemgetter(*(FACTS.index(name) for name in ("request", "target", "path", "method")))
+_REST = itemgetter(*(FACTS.index(name) for name in ("client_ip", "bytes", "referrer", "user", "content_type")))
 _TIME, _AGENT, _CHAIN = FACTS.index("time"), FACTS.index("user_agent"), len(FACTS)
 
 # Spellings seen in the wild, without case, "_", "-", "@" and "."; the first that a line has is believed.
@@ -132,8 +133,9 @@ class Reader:
         self._is_access = is_access
         self._logs = tuple(path_of(name) for name in logs)
         self._chain = None if chain in ("x_forwarded_for", "http_x_forwarded_for") else _named(chain)
-        self._plan = None if keys is None else self._complete(tuple(_all(keys.get(fact, ())) for fact in FACTS))
-        self._plans: dict[Path, Plan] = {}
+        self._count = len(FACTS) + 1 + len(logs)
+        self._plan = None if keys is None else self._complete([_all(keys.get(fact, ())) for fact in FACTS])
+        self._plans: dict[tuple[str, ...], Plan] = {}
 
     def outline(self, line: bytes) -> Outline | None:
         """Return the parts of a plain line, which is one that needs no mending."""
@@ -153,8 +155,10 @@ class Reader:
             return "json"
         if not self._is_access(found):
             return "not_access"
-        raws = [_first(found, paths) for paths in self._plan or self._guessed(found)]
-        if not any(raws[at] for at in _REQUEST):
+        raws = [b""] * self._count
+        for at, paths in self._plan or self._guessed(found):
+            raws[at] = _first(found, paths)
+        if not any(_REQUEST(raws)):
             return "not_access"
         time, status = raws[_TIME], raws[_STATUS]
         seconds = times.any_of(time) if time else None
@@ -162,9 +166,9 @@ class Reader:
             return "time"
         if status and status not in STATUSES:
             return "status"
-        peer, size, referrer, user, content_type = [raws[at] for at in _REST]
-        rest = (seconds, peer, raws[_CHAIN], size, referrer, user, content_type, tuple(raws[_CHAIN + 1 :]))
-        return tuple([raws[at] for at in _KEYS]), raws[_AGENT], rest
+        peer, size, referrer, user, content_type = _REST(raws)
+        rest = (seconds, peer or None, raws[_CHAIN], size, referrer, user, content_type, tuple(raws[_CHAIN + 1 :]))
+        return _KEYS(raws), raws[_AGENT], rest
 
     def _guessed(self, found: Mapping[str, Any]) -> Plan:
         names = tuple(found)
@@ -172,11 +176,13 @@ class Reader:
         if plan is None:
             if len(self._plans) >= _LAYOUTS:
                 self._plans.clear()
-            plan = self._plans[names] = self._complete(tuple(_spelled(names, fact) for fact in FACTS))
+            plan = self._plans[names] = self._complete([_spelled(names, fact) for fact in FACTS])
         return plan
 
-    def _complete(self, plan: Plan) -> Plan:
-        return (*plan, self._chain or plan[FACTS.index("x_forwarded_for")], *self._logs)
+    def _complete(self, facts: Sequence[Paths]) -> Plan:
+        """Add what the chain and the log.NAME values need, and leave out what is nowhere."""
+        chain = self._chain or facts[FACTS.index("x_forwarded_for")]
+        return tuple((at, paths) for at, paths in enumerate((*facts, chain, *self._logs)) if paths)
 
 
 def loads(line: bytes) -> object | Unparsed:
@@ -237,7 +243,7 @@ def check(keys: Mapping[str, str]) -> None:
 
 def path_of(key: str) -> Paths:
     """Return where a dotted key may be: under that very name, or inside of objects."""
-    return ((key,), tuple(key.split("."))) if "." in key else ((key,),)
+    return (key, tuple(key.split("."))) if "." in key else (key,)
 
 
 def _all(keys: Sequence[str]) -> Paths:
@@ -248,18 +254,16 @@ def _named(chain: str) -> Paths:
     return _all((chain, "http_" + chain))
 
 
-def _spelled(names: Path, fact: str) -> Paths:
+def _spelled(names: Sequence[str], fact: str) -> Paths:
     ranks = _RANKS.get(fact, {})
     found = [(ranks[word], name) for name in names if (word := _SIGNS.sub("", name).lower()) in ranks]
-    return tuple((name,) for _, name in sorted(found))
+    return tuple(name for _, name in sorted(found))
 
 
 def _first(found: Mapping[str, Any], paths: Paths) -> bytes:
     """Return the first value that is there, b"" when none is."""
     for path in paths:
-        value: Any = found
-        for key in path:
-            value = value.get(key) if isinstance(value, dict) else None
+        value = found.get(path) if path.__class__ is str else _inside(found, path)
         if value is not None:
             raw = _raw(value)
             if raw not in _ABSENT:
@@ -267,12 +271,18 @@ def _first(found: Mapping[str, Any], paths: Paths) -> bytes:
     return b""
 
 
+def _inside(found: Any, path: Path) -> Any:
+    for key in path:
+        found = found.get(key) if isinstance(found, dict) else None
+    return found
+
+
 def _raw(value: object) -> bytes:
     if isinstance(value, str):
         try:
-            return value.encode("utf-8", "surrogateescape")
-        except UnicodeEncodeError:  # half of a surrogate pair, written as \ud800
-            return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
+            return value.encode()
+        except UnicodeEncodeError:
+            return _bytes_that_were(value)
     if isinstance(value, float) and value.is_integer():
         return b"%d" % value
     if isinstance(value, list):  # a header that came several times
@@ -280,7 +290,15 @@ def _raw(value: object) -> bytes:
     return b"" if isinstance(value, dict) or value is None else str(value).encode()
 
 
-_TOKENS = re.compile(rb'"((?:[^"\\]|\\.)*)"|:\s*-?\s*(?=[,}])', re.DOTALL)
+def _bytes_that_were(value: str) -> bytes:
+    try:
+        return value.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # half of a surrogate pair, written as \ud800
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
+
+
+# A string that is never closed is one token too, lest each of its quotes be tried as the beginning of one.
+_TOKENS = re.compile(rb'"((?:[^"\\]++|\\.)*+)"?|:\s*+-?\s*+(?=[,}])', re.DOTALL)
 _ESCAPES = re.compile(rb'\\(?:x([0-9A-Fa-f]{2})|u[0-9A-Fa-f]{4}|["\\/bfnrt]|)')
 
 

@@ -140,9 +140,17 @@ def _run(stops: bytes, escape: str, quantifier: bytes) -> bytes:
 
 
 def _list(place: Place, escape: str) -> bytes:
-    """Addresses or an upstream's figures: words, and after a comma or a lone colon more of them."""
-    word = _run(b' "' + _closing(place), escape, b"+")
-    return word + b"(?:(?:(?<=,) | [:,] )" + word + b")*" + (b"|" if place.field.shape == "list" else b"")
+    """Addresses or an upstream's figures: words, and after a comma (or a lone colon) more of them.
+
+    Never given back once taken: a line of commas alone would otherwise be tried in every division.
+    """
+    alone = place.after[:1] == b":" or (_PLAIN.fullmatch(place.after[:1]) and place.after)
+    nothing = b"|" if place.field.shape == "list" else b""
+    if alone or place.after[:2] in (b" :", b" ,"):
+        return _run(b' "' + _closing(place), escape, b"+") + nothing
+    word = _run(b' "' + _closing(place), escape, b"++")
+    between = rb"(?:(?<=,) | [:,] )" if place.field.shape == "list" else rb"(?<=,) "
+    return word + b"(?:" + between + word + b")*+" + nothing
 
 
 def _stops(place: Place) -> bytes:

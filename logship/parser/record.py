@@ -227,11 +227,12 @@ def _outline_wrapped(outline: _Outliner, unwrap: wrappers.Unwrap) -> _Outliner:
 
 
 def _outline_perhaps_wrapped(outline: _Outliner, unwrap: wrappers.Unwrap) -> _Outliner:
-    first_bytes = frozenset(wrappers.FIRST_BYTES)
+    marks = frozenset(byte for byte in wrappers.FIRST_BYTES if not byte.isdigit())
     inside = _outline_wrapped(outline, unwrap)
 
     def outline_either(line: bytes) -> Outline | None:
-        return inside(line) if line[:1] in first_bytes else outline(line)
+        # An address begins with a digit, as a date does; the dash after the year tells them apart.
+        return inside(line) if line[4:5] == b"-" or line[:1] in marks else outline(line)
 
     return outline_either
 

@@ -19,6 +19,7 @@ _ISO = re.compile(
     rb"(\d{4})[-/](\d\d)[-/](\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9})\d{0,9})?(?: ?([Zz]|[+-]\d\d(?::?\d\d)?))?"
 )
 _EPOCH = re.compile(rb"\d{1,19}(?:\.\d{1,19})?")
+_LONGEST = 48  # no time is longer; what is, is not remembered either
 _END = 253_402_300_800.0  # 1 January 10000
 # Servers write seconds, milliseconds (Caddy, Traefik's relatives), microseconds (Apache's usec) or nanoseconds. A
 # number of seconds from now until the year 5138 is below the first bound.
@@ -63,6 +64,11 @@ def seconds(value: bytes) -> float | None:
 
 def any_of(value: bytes) -> float | None:
     """Read whichever of the three it is, in brackets or without."""
+    return _any_of(value) if len(value) <= _LONGEST else None
+
+
+@lru_cache(256)
+def _any_of(value: bytes) -> float | None:
     if value[:1] == b"[" and value[-1:] == b"]":
         value = value[1:-1]
     if value[2:3] == b"/":
