@@ -15,6 +15,7 @@ from logship.errors import ConfigError, Problem
 from logship.parser import formats, wrappers
 from logship.parser.client import ClientRule
 from logship.parser.formats import FormatError, LogFormat
+from logship.parser.record import Parser
 from logship.router.table import Rules, Table
 from logship.settings import HOSTLESS, Settings, SourceSettings, read_file
 from logship.sieve import Sieve
@@ -109,14 +110,16 @@ def _compile_rules(settings: Settings, problems: list[Problem]) -> Rules | None:
 def _compile_source(source: SourceSettings, rules: Rules | None, problems: list[Problem]) -> SourcePlan | None:
     client = format_ = None
     try:
-        client = ClientRule(source.client_ip.trusted_proxies, source.client_ip.field)
-    except FormatError as error:
-        problems.append(Problem(f"{source.where}.client_ip", str(error)))
-    try:
         format_ = None if source.format == "auto" else formats.compile(source.format, wrapper=source.wrapper)
     except FormatError as error:
         problems.append(Problem(f"{source.where}.format", str(error)))
         return None
+    try:
+        client = ClientRule(source.client_ip.trusted_proxies, source.client_ip.field)
+        if format_ is not None:
+            Parser(format_, client)  # finds a `field` that the format does not have
+    except FormatError as error:
+        problems.append(Problem(f"{source.where}.client_ip", str(error)))
     if format_ is not None and source.site is None and not ("host" in format_.facts or source.format in HOSTLESS):
         told = "the format does not hold the host, and there is no `site`; add site: https://..."
         problems.append(Problem(f"{source.where}.site", told))
