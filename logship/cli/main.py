@@ -22,9 +22,12 @@ _COMMANDS = {
     "run": "Follow the logs and deliver events, in the foreground.",
     "check": "Validate everything `run` would use.",
     "explain": "Show what each line of a log would become. Sends nothing.",
+    "init": "Write a configuration from the web server's own.",
     "status": "Show what a running daemon is doing.",
     "receive": "Run the embedded receiver: a local /api/event with a live page.",
     "demo": "Receiver, synthetic live traffic and daemon together.",
+    "offsets": "Show and change where reading resumes.",
+    "dead-letter": "Show the events that were refused, and send them again.",
     "reload": "Ask the running daemon to read its configuration again.",
 }
 
