@@ -44,6 +44,8 @@ FLOORS = {
     "logship.pipeline": 6,
     "logship.explain": 6,
     "logship.checkup": 6,
+    "logship.offsets": 6,
+    "logship.replay": 6,
     "logship.admin": 6,
     "logship.daemon": 7,
     "logship.demo": 8,

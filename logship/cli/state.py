@@ -1,0 +1,42 @@
+"""What the commands share that look after the state directory: where it is, and whose its files are."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from logship import settings
+from logship.errors import ConfigError
+
+
+def directory(config: Path) -> Path:
+    """Return the state directory. A file that is broken elsewhere still says where it is; else ConfigError."""
+    found, problems = settings.read_file(config, os.environ)
+    faults = [each for each in problems if not each.warning and each.where in ("", "state_dir")]
+    if faults:
+        raise ConfigError(faults)
+    return found.state_dir
+
+
+@contextlib.contextmanager
+def changed_as_owner(state_dir: Path) -> Iterator[None]:
+    """Leave no file to root in a state directory that belongs to another: logship could not use it any more.
+
+    With systemd's DynamicUser= there is no user to become while the service is stopped, and root is who calls.
+    """
+    try:
+        yield
+    finally:
+        if not os.geteuid() and state_dir.is_dir():
+            _hand_over(state_dir)
+
+
+def _hand_over(state_dir: Path) -> None:
+    owner = state_dir.stat()
+    with os.scandir(state_dir) as entries:
+        for entry in entries:
+            found = entry.stat(follow_symlinks=False)
+            if entry.is_file(follow_symlinks=False) and found.st_uid == 0 != owner.st_uid and found.st_nlink == 1:
+                os.chown(entry.path, owner.st_uid, owner.st_gid, follow_symlinks=False)
