@@ -30,6 +30,7 @@ class LogFile:
 
     Attributes:
         key: FileKey, never used twice in a process.
+        token: what its events are called by.
         path: where it was seen last.
         content: None while closed for want of descriptors, or because it could not be read.
         size: of the file when looked at last (of a compressed one: what was read).
@@ -44,6 +45,7 @@ class LogFile:
         self, key: int, source: str, path: str, content: Content, offset: int = 0, cut: Cut | None = None
     ) -> None:
         self.key = key
+        self.token = f"file {key}"
         self.source = source
         self.path = path
         self.content: Content | None = content
@@ -92,10 +94,11 @@ class LogFile:
         state = seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns
         self.links = seen.st_nlink
         if state != self._state:
-            if seen.st_size <= self._state[0]:
-                self._check(content, seen.st_size)
-                self.stirred = True
+            self._check(content, seen.st_size)
+            self.stirred |= seen.st_size <= self._state[0]
             self._state, self.size = state, seen.st_size
+            if len(self._head) < HEAD:
+                self._head = _longer(self._head, content.pread(HEAD, 0))
             if seen.st_size != self._lines.seen:
                 self.ready = True
                 self.ending = self.ended = False
@@ -179,9 +182,13 @@ class LogFile:
         self.quiet_since = None
 
     def _check(self, content: Content, size: int) -> None:
-        # As long as no line has ended, what was seen of the head stands for what was read.
-        before = self._before or self._head
-        if size < self.offset or (before and content.pread(len(before), max(self.offset - len(before), 0)) != before):
+        before, head = self._before, self._head
+        intact = size >= self.offset and content.pread(len(before), self.offset - len(before)) == before
+        # Lines may be as alike as two health checks, so the head has a say, too; and it has the only one while no
+        # line has ended. A compressed file cannot be truncated, and would have to be unpacked from its beginning.
+        if intact and head and not content.packed:
+            intact = content.pread(len(head), 0) == head
+        if not intact:
             raise TruncatedError(self.path)
 
     def _settle_end(self, end: int, *, short: bool) -> None:

@@ -83,7 +83,7 @@ class Quest:
         try:
             candidates |= {each.id: each for each in listing.with_inode(wanted.id[1], self.directories)}
             wanted.found = siblings.search(
-                lambda body: _is(body, wanted), candidates.values(), wanted.id[1], self.taken
+                lambda body: proves(body, wanted.proof), candidates.values(), wanted.id[1], self.taken
             )
         except OSError as error:
             wanted.failed = str(error)
@@ -108,20 +108,13 @@ class Quest:
         """Tell whether it came since the last listing; at the first: since what is missing was last written to."""
         if self.known is not None:
             before = self.known.get(each.id)
-            return before is None or not before.matches(siblings.head(each.path, HEAD, unpack=False))
+            same = before and before.length and before.matches(siblings.head(each.path, HEAD, unpack=False))
+            return not same  # an inode may be used again, and what was empty may be anything
         return each.mtime_ns >= self._reference()
 
     def _reference(self) -> float:
         """Return the time (ns) after which siblings were written that nobody has read."""
-        if found := [wanted.found[1].mtime_ns for wanted in self.wanted if wanted.found]:
-            return max(found)
-        seen = max((wanted.seen for wanted in self.wanted), default=self.since)
-        return math.inf if seen is None else seen * 1e9 - _CLOCKS
-
-
-def _is(body: Content, wanted: Wanted) -> bool:
-    """Tell whether this is what is wanted. Of what was empty when left, the inode is all there is to know it by."""
-    if wanted.proof[1].length:
-        return proves(body, wanted.proof)
-    seen = body.stat()
-    return wanted.proof[0] == 0 and (seen.st_dev, seen.st_ino) == wanted.id and not body.packed
+        found = [wanted.found[1].mtime_ns for wanted in self.wanted if wanted.found]
+        seen = [] if found else [wanted.seen for wanted in self.wanted]
+        since = math.inf if self.since is None else self.since * 1e9 - _CLOCKS
+        return min(max(found, default=math.inf), max(seen, default=math.inf) * 1e9 - _CLOCKS, since)

@@ -92,6 +92,8 @@ class Wakeup:
     def watch_directories(self, paths: Iterable[str]) -> None:
         """Arm exactly these directories: an event's token is the directory's path."""
         wanted = set(paths)
+        if self._events:
+            self._alive()
         for token in [each for each in self._armed if each.startswith("/") and each not in wanted]:
             self.forget(token)
         for path in wanted:
@@ -120,11 +122,11 @@ class Wakeup:
         self.close()
 
     def _arm(self, token: str, path: str, mask: int) -> bool:
+        if token in self._armed:
+            return True
         if not self._events or not self._alive():
             return False
         self._loop = self._loop or asyncio.get_running_loop()
-        if token in self._armed:
-            return True
         shot = _Shot(self, token)
         try:
             shot.wd = self._inotify.add_callback(os.fsencode(path), mask, shot, shot.id)

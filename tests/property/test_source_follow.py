@@ -18,6 +18,8 @@ from logship.progress.ledger import Ledger
 from logship.source.tailer import Followed, Tailer
 from logship.source.watch import Wakeup
 
+EPOCH = 1_700_000_000.0
+
 
 class Life(RuleBasedStateMachine):
     """One log, its writer, its rotations, and a follower that may be stopped and started.
@@ -39,6 +41,7 @@ class Life(RuleBasedStateMachine):
         self.now = 1000.0
         self.rotations = 0
         self.writer = self.log.open("a")
+        self.stamp(self.log)
         self.tailer: Tailer | None = None
         self.open([], set())
         self.look()
@@ -60,7 +63,13 @@ class Life(RuleBasedStateMachine):
             ledger=self.ledger,
             wakeup=Wakeup(events=False),
             clock=lambda: self.now,
+            wall=lambda: self.now + EPOCH,
         )
+
+    def stamp(self, path: Path) -> None:
+        """Let time pass, and give a file the time at which it was written to."""
+        self.now += 3
+        os.utime(path, (self.now + EPOCH, self.now + EPOCH))
 
     # What the web server does.
 
@@ -73,6 +82,7 @@ class Life(RuleBasedStateMachine):
             self.written.append(line)
             self.half = ""
         self.writer.flush()
+        self.stamp(self.log)
 
     @precondition(lambda self: not self.half)
     @rule()
@@ -81,10 +91,12 @@ class Life(RuleBasedStateMachine):
         self.half = f"half {self.serial} "
         self.writer.write(self.half)
         self.writer.flush()
+        self.stamp(self.log)
 
     def reopen(self) -> None:
         self.writer.close()
         self.writer = self.log.open("a")
+        self.stamp(self.log)
 
     # What logrotate and people do. A server ends its line before it reopens its log.
 
@@ -120,8 +132,11 @@ class Life(RuleBasedStateMachine):
         self.end_line()
         if not self.log.stat().st_size:
             return
-        shutil.copy(self.log, self.shift())
+        copy = self.shift()
+        shutil.copy(self.log, copy)
+        self.stamp(copy)
         os.truncate(self.log, 0)
+        self.stamp(self.log)
 
     @rule()
     def delete_and_create(self) -> None:

@@ -427,7 +427,7 @@ async def test_thousands_of_rotations_leave_nothing_behind(follow: Any, log: Pat
     await tail.after(61)
     assert len(os.listdir("/proc/self/fd")) <= before + 2
     assert len(tail.tailer.positions()) <= 3
-    assert len(tail.tailer._by_id) <= 2
+    assert len(tail.tailer._open.by_id) <= 2
     assert len(tail.ledger.files()) <= 2
 
 

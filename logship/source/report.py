@@ -1,0 +1,88 @@
+"""What others see of the files: gauges and status. Reads; changes nothing but the gauges."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from logship.metrics import Metrics
+from logship.progress.ledger import Ledger
+from logship.source.file import LogFile
+from logship.source.trail import Trail
+
+
+class Gauges:
+    """The gauges of files. Each is set when its value has changed only: there may be a thousand."""
+
+    def __init__(self, metrics: Metrics, ledger: Ledger) -> None:
+        self._metrics = metrics
+        self._ledger = ledger
+        self._shown: dict[tuple[str, str], tuple[int, int]] = {}
+
+    def set(self, trails: Iterable[Trail], refused: Iterable[str]) -> None:
+        """Show what is there now, and forget the series of what is not."""
+        behind: dict[tuple[str, str], tuple[int, int]] = {}
+        troubled, held, followed = set(refused), 0, 0
+        for trail in trails:
+            if trail.trouble:
+                troubled.add(trail.path)
+            for file in trail.files:
+                behind[file.source, _label(file)] = file.behind, file.offset - self._ledger.watermark(file.key)
+                held += file.size if file.content and not file.links else 0
+                followed += file.content is not None
+        self._metrics.files_unreadable.set(len(troubled))
+        self._metrics.files_followed.set(followed)
+        self._metrics.deleted_bytes_held.set(held)
+        self._show(behind)
+
+    def _show(self, behind: dict[tuple[str, str], tuple[int, int]]) -> None:
+        for labels in self._shown.keys() - behind.keys():
+            self._metrics.forget_file(*labels)
+        for labels, values in behind.items():
+            if self._shown.get(labels) != values:
+                self._metrics.file_behind.labels(*labels).set(values[0])
+                self._metrics.file_unsettled.labels(*labels).set(values[1])
+        self._shown = behind
+
+
+def describe(
+    trails: Iterable[Trail], refused: Mapping[str, tuple[str, str]], ledger: Ledger
+) -> list[dict[str, object]]:
+    """Describe every file, and every path that cannot be followed. ``refused``: its source and the reason, by path."""
+    described: list[dict[str, object]] = []
+    refused = dict(refused)
+    for trail in trails:
+        described += [_describe(trail, file, ledger) for file in trail.files]
+        if trail.live:
+            refused.pop(trail.path, None)
+        elif trail.trouble:
+            refused[trail.path] = trail.source.name, trail.trouble
+    return described + [
+        {"source": source, "path": path, "state": "unreadable", "error": error}
+        for path, (source, error) in refused.items()
+    ]
+
+
+def _describe(trail: Trail, file: LogFile, ledger: Ledger) -> dict[str, object]:
+    described: dict[str, object] = {
+        "source": file.source,
+        "path": file.path,
+        "size": file.size,
+        "offset": file.offset,
+        "settled": ledger.watermark(file.key),
+        "behind": file.behind,
+        "state": _state(trail, file),
+    }
+    if file is trail.live and trail.trouble:
+        described["error"] = trail.trouble
+    return described
+
+
+def _state(trail: Trail, file: LogFile) -> str:
+    if file is trail.live:
+        return "unreadable" if trail.trouble else "following"
+    return "deleted" if not file.links else "draining"
+
+
+def _label(file: LogFile) -> str:
+    """Return a path that tells a deleted file from the one that has its name now."""
+    return file.path if file.links else f"{file.path} (deleted)"

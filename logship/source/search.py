@@ -1,0 +1,293 @@
+"""Find what is not where it was left, before anything starts from zero; then open what lies at the path.
+
+A search is due when a path holds another file than before, when a file was truncated, when saved positions are to be
+taken up, and when a sibling has appeared that nobody knows. While it lasts the trail's live file waits, so that what is
+older is read first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import count
+
+import structlog
+
+from logship.errors import LogshipError
+from logship.metrics import Metrics
+from logship.progress.checkpoint import Position
+from logship.progress.fingerprint import HEAD, Fingerprint
+from logship.progress.ledger import Ledger
+from logship.source import content, siblings
+from logship.source import file as files
+from logship.source.file import LogFile
+from logship.source.openfiles import OpenFiles, is_out_of_descriptors
+from logship.source.quest import Quest
+from logship.source.siblings import Id, Sibling
+from logship.source.trail import Lost, Timing, Trail, position
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class _Opened:
+    """What lies at a trail's path, where reading starts, and the saved position that it proved."""
+
+    content: content.Plain
+    id: Id
+    offset: int
+    saved: Position | None = None
+
+    def fingerprint(self) -> Fingerprint:
+        """Return its fingerprint: a sibling with the same one is a copy."""
+        return Fingerprint.of(self.content.pread(HEAD, 0))
+
+
+class Search:
+    """Carries out the searches that are due.
+
+    Args:
+        open_files: where generations are entered and left.
+        finished: positions of files that were read to their end, by id; one that is taken up again is removed.
+        ledger: told of generations that begin and end.
+        metrics: where to count.
+        timing: how long to go on searching for a saved file.
+        clock: monotonic seconds.
+        wall: epoch seconds.
+        patient: whether there is a later: if not, what cannot be read now is neither lost nor found.
+    """
+
+    def __init__(
+        self,
+        open_files: OpenFiles,
+        finished: dict[Id, Position],
+        *,
+        ledger: Ledger,
+        metrics: Metrics,
+        timing: Timing,
+        clock: Callable[[], float],
+        wall: Callable[[], float],
+        patient: bool,
+    ) -> None:
+        self._open = open_files
+        self._finished = finished
+        self._ledger = ledger
+        self._metrics = metrics
+        self._timing = timing
+        self._clock = clock
+        self._wall = wall
+        self._patient = patient
+        self._keys = count(1)
+
+    async def carry_out(self, trails: Iterable[Trail]) -> None:
+        """Search for all of them. Reading directories and siblings is done in a thread."""
+        listing = siblings.Listing()
+        for trail in trails:
+            opened = self._open_live(trail)
+            if trail.trouble and not trail.lost:
+                trail.searching = False
+                continue
+            quest = self._quest(trail, opened)
+            await asyncio.to_thread(quest.go, listing)
+            self._conclude(trail, opened, quest)
+
+    def lose(self, trail: Trail, file: LogFile) -> None:
+        """Part with a generation whose bytes are not there any more, and have them searched for."""
+        left = position(file, self._ledger, self._wall())
+        self._open.leave(file)
+        trail.remove(file)
+        if left.fingerprint.length:
+            trail.lost.append(Lost(left, file, self._clock()))
+        else:
+            self._ledger.end(file.key)
+        trail.searching = True
+
+    def truncated(self, trail: Trail, file: LogFile) -> None:
+        """Part with what was read: perhaps a copy of it is found. What is there now is another generation."""
+        start = file.begins_here()
+        body, gone, live = file.detach(), file.gone, trail.live is file
+        log.warning("file.truncated", path=file.path, source=file.source, offset=file.offset, unread_bytes=file.behind)
+        self._metrics.file_events.labels("truncated").inc()
+        place = trail.files.index(file)
+        self.lose(trail, file)
+        if body is None:
+            return
+        made = self._begin(trail, file.path, body, start)
+        made.gone = gone
+        trail.files.insert(place, made)
+        trail.live = made if live else trail.live
+        for lost in trail.lost:
+            lost.successor = made if lost.file is file else lost.successor
+        self._open.enter(trail, made)
+
+    def fail(self, trail: Trail, error: Exception) -> None:
+        """Remember why a log cannot be read, and say so once. It is tried again every second."""
+        text = getattr(error, "strerror", None) or str(error)
+        if text != trail.trouble:
+            log.warning("file.unreadable", path=trail.path, source=trail.source.name, error=text)
+        trail.trouble = text
+        trail.skip &= is_out_of_descriptors(error)  # what cannot be read now is read in full later
+
+    # What lies at the path.
+
+    def _open_live(self, trail: Trail) -> _Opened | None:
+        """Open what lies at the path, and find where to resume. What was saved and is not proved by it is lost."""
+        opened = None
+        if not trail.live:
+            trail.trouble, before = "", trail.trouble
+            try:
+                opened = self._opened(trail, self._open.open(trail.path))
+            except (FileNotFoundError, NotADirectoryError):
+                pass
+            except (OSError, LogshipError) as error:
+                trail.trouble = before
+                self.fail(trail, error)
+                return None  # perhaps it is the very file that was saved: not lost before it can be read
+        if opened and opened.saved and not opened.saved.fingerprint.length:
+            self._miss([opened.saved], trail)  # the same file, but perhaps it was filled and emptied meanwhile
+        self._miss([saved for saved in trail.saved if not opened or saved is not opened.saved], trail)
+        trail.saved = []
+        return opened
+
+    def _miss(self, saved: Iterable[Position], trail: Trail) -> None:
+        """Have what was saved searched for. Of an empty file nothing is known but when: what is younger is unread."""
+        for each in saved:
+            if each.fingerprint.length:
+                trail.lost.append(Lost(each, since=self._clock()))
+            else:
+                trail.since = min(trail.since or each.seen, each.seen)
+
+    def _opened(self, trail: Trail, body: content.Plain) -> _Opened:
+        seen = body.stat()
+        there = (seen.st_dev, seen.st_ino)
+        for saved in [*trail.saved, *filter(None, [self._finished.get(there)])]:
+            same = (saved.device, saved.inode) == there
+            empty = same and not saved.fingerprint.length
+            if empty or files.proves(body, (saved.offset, saved.fingerprint, saved.anchor)):
+                return _Opened(body, there, saved.offset, saved)
+            if same and files.is_cut(body, seen.st_size, saved.offset, saved.fingerprint):
+                return _Opened(body, there, seen.st_size, saved)
+        for old in trail.files[-1:]:
+            if old.offset and not old.behind and old.prove(body):  # replaced by itself: a copy moved into its place
+                return _Opened(body, there, old.offset)
+        return _Opened(body, there, files.start_of_last_line(body, seen.st_size) if trail.skip else 0)
+
+    def _go_live(self, trail: Trail, opened: _Opened) -> None:
+        if opened.id in self._open.by_id:
+            opened.content.close()
+            return
+        if opened.saved:
+            self._finished.pop(opened.id, None)
+        file = self._begin(trail, trail.path, opened.content, opened.offset)
+        trail.go_live(file)
+        trail.skip = False
+        self._tell("resumed" if opened.saved else "opened", trail, file)
+
+    # What is older.
+
+    def _quest(self, trail: Trail, opened: _Opened | None) -> Quest:
+        elsewhere = trail.elsewhere | {os.path.dirname(lost.position.path) for lost in trail.lost}
+        finished = [one.fingerprint for one in self._finished.values()]
+        return Quest(
+            path=trail.real,
+            directories=[os.path.dirname(trail.path), *elsewhere],
+            wanted=[one.wanted() for one in trail.lost],
+            taken={*self._open.by_id, *([opened.id] if opened else [])},
+            known=trail.known,
+            ours=[*trail.ours(), *finished, *([opened.fingerprint()] if opened else [])],
+            named=set(trail.named),
+            since=trail.since,
+        )
+
+    def _conclude(self, trail: Trail, opened: _Opened | None, quest: Quest) -> None:
+        """Take in what a quest has found, oldest first, then the live file."""
+        trail.searching = False
+        trail.lost, lost = [], trail.lost
+        entries: list[tuple[Sibling, Lost | None, content.Content | None]] = [(one, None, None) for one in quest.unread]
+        for one, wanted in zip(lost, quest.wanted, strict=True):
+            if wanted.found:
+                entries.append((wanted.found[1], one, wanted.found[0]))
+            elif self._is_hopeless(one, failed=bool(wanted.failed)):
+                self._give_up(trail, one)
+            else:
+                trail.lost.append(one)
+        if not quest.failed:
+            trail.known = quest.listed
+            trail.named.clear()
+        for sibling, missed, body in sorted(entries, key=lambda entry: entry[0].age()):
+            self._take_in(trail, sibling, missed, body)
+        for sibling in quest.unusable:
+            log.error("file.skipped", path=sibling.path, reason="compressed in a way that cannot be read, or damaged")
+            self._metrics.file_events.labels("skipped").inc()
+        if opened:
+            self._go_live(trail, opened)
+
+    def _take_in(self, trail: Trail, sibling: Sibling, lost: Lost | None, body: content.Content | None) -> None:
+        """Read an old generation: where it was left, or from its beginning when nobody has read it."""
+        try:
+            body = body or content.open_any(sibling.path)
+        except (OSError, LogshipError):
+            trail.known = {id_: head for id_, head in (trail.known or {}).items() if id_ != sibling.id}
+            trail.named.add(sibling.id)  # renamed or unreadable: the next search asks for it again
+            return
+        seen = body.stat()
+        if (seen.st_dev, seen.st_ino) in self._open.by_id:
+            body.close()
+            return
+        if lost and lost.file:
+            file = lost.file
+            file.adopt(body)
+            file.path = sibling.path
+        else:
+            file = self._begin(trail, sibling.path, body, lost.position.offset if lost else 0)
+        file.gone = "rotated"
+        trail.add(file, lost.successor if lost else _younger(trail, sibling))
+        self._tell("resumed" if lost else "opened", trail, file)
+
+    def _is_hopeless(self, lost: Lost, *, failed: bool) -> bool:
+        """Tell whether to stop searching: a copy is there at once or never, but a saved file may be mounted again."""
+        if lost.file and not failed:
+            return True
+        return self._patient and self._clock() - lost.since >= self._timing.linger
+
+    def _give_up(self, trail: Trail, lost: Lost) -> None:
+        file, saved = lost.file, lost.position
+        if file is None:
+            log.error("file.vanished", path=saved.path, offset=saved.offset, meaning="its unread rest, if any, is lost")
+            self._metrics.file_events.labels("vanished").inc()
+            return
+        self._ledger.end(file.key)
+        self._metrics.bytes_lost.labels(file.source, "truncated").inc(file.behind)
+        if file.behind:
+            log.error("file.bytes_lost", path=trail.path, bytes=file.behind, meaning="truncated before they were read")
+
+    def _begin(self, trail: Trail, path: str, body: content.Content, offset: int) -> LogFile:
+        file = LogFile(next(self._keys), trail.source.name, path, body, offset, trail.source.cut)
+        self._ledger.begin(file.key, offset)
+        return file
+
+    def _tell(self, event: str, trail: Trail, file: LogFile) -> None:
+        self._open.enter(trail, file)
+        self._metrics.file_events.labels(event).inc()
+        more = {} if file.path == trail.path else {"of": trail.path}
+        log.info(f"file.{event}", path=file.path, offset=file.offset, unread_bytes=file.behind, **more)
+
+
+def _younger(trail: Trail, sibling: Sibling) -> LogFile | None:
+    """Return the first generation that nobody has read of yet and that was written to after the sibling."""
+    unread = (each for each in trail.files if each.content and each.size and not each.offset)
+    return next((each for each in unread if each.content and each.content.stat().st_mtime_ns > sibling.mtime_ns), None)
+
+
+def whereabouts(positions: Iterable[Position]) -> dict[Id, Sibling | None]:
+    """Return where finished files are now, in the directories where they were; what cannot be told is left out."""
+    listing = siblings.Listing()
+    found: dict[Id, Sibling | None] = {}
+    for each in positions:
+        with suppress(OSError):
+            there = listing.with_inode(each.inode, [os.path.dirname(each.path)])
+            found[each.device, each.inode] = next(there, None)
+    return found

@@ -1,0 +1,149 @@
+"""One log as the configuration sees it: a path, and the generations of files that were found there. State only.
+
+A rotated generation stays with the path that it was written under, wherever it was moved to, so that what is older is
+read first and a search knows where to begin.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from dataclasses import dataclass, field
+
+from logship.progress.checkpoint import Position
+from logship.progress.fingerprint import Fingerprint
+from logship.progress.ledger import Ledger
+from logship.source.file import LogFile
+from logship.source.paths import Followed
+from logship.source.quest import Wanted
+from logship.source.siblings import Id
+
+_HEADS = 64
+"""Generations whose fingerprints are remembered: more than a rotation keeps, few enough to compare with all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """When to look; all in seconds.
+
+    Attributes:
+        poll: until a file that has just been read is looked at again; doubles where events do not work.
+        sweep: between two looks at every file.
+        scan: between two scans of the directories.
+        linger: how long the end of a rotated file must have been seen before it is closed.
+    """
+
+    poll: float = 0.005
+    sweep: float = 1.0
+    scan: float = 10.0
+    linger: float = 60.0
+
+
+@dataclass(slots=True)
+class Lost:
+    """A generation whose bytes are not where they were.
+
+    ``file``: it was being read; None: it was saved. ``successor``: what is there now, and is to be read after it.
+    """
+
+    position: Position
+    file: LogFile | None = None
+    since: float = 0.0
+    successor: LogFile | None = None
+
+    def wanted(self) -> Wanted:
+        """Return what a quest needs to know."""
+        saved = self.position
+        proof = self.file.proof() if self.file else (saved.offset, saved.fingerprint, saved.anchor)
+        return Wanted(proof, (saved.device, saved.inode), saved.seen)
+
+
+@dataclass(slots=True, eq=False)
+class Trail:
+    """A path and its generations.
+
+    Attributes:
+        path: as configured, or as a glob found it; perhaps a link.
+        files: generations that are being read, oldest first, the live one last.
+        live: the one that lies at the path now.
+        saved: positions from the checkpoint that are not compared with what is there yet.
+        lost: generations to be searched for.
+        heads: fingerprints of generations that were ours.
+        known: siblings when listed last; None: never listed.
+        named: siblings that the configuration names itself, not read yet.
+        elsewhere: directories that generations were moved to.
+        since: when the log was not there yet (epoch seconds), so that siblings which are younger are unread.
+        searching: a search is due or under way; what is older comes first, so the live file waits for it.
+        skip: what the file holds when it is first opened was there before its source was: start at its end.
+        dropped: no source means it any more; what was read is settled, and no more is read.
+        queued: it waits for its turn to be read.
+        trouble: why the live file cannot be followed at present.
+    """
+
+    path: str
+    source: Followed
+    files: list[LogFile] = field(default_factory=list)
+    live: LogFile | None = None
+    saved: list[Position] = field(default_factory=list)
+    lost: list[Lost] = field(default_factory=list)
+    heads: deque[Fingerprint] = field(default_factory=lambda: deque(maxlen=_HEADS))
+    known: dict[Id, Fingerprint] | None = None
+    named: set[Id] = field(default_factory=set)
+    elsewhere: set[str] = field(default_factory=set)
+    since: float | None = None
+    searching: bool = False
+    skip: bool = False
+    dropped: bool = False
+    queued: bool = False
+    trouble: str = ""
+
+    @property
+    def real(self) -> str:
+        """The path with its links resolved: rotated siblings lie beside the target, and are called after it."""
+        return os.path.realpath(self.path)
+
+    def next(self) -> LogFile | None:
+        """Return the oldest generation that has something to read."""
+        if self.searching or self.dropped:
+            return None
+        return next((each for each in self.files if each.ready), None)
+
+    def add(self, file: LogFile, successor: LogFile | None = None) -> None:
+        """Take in an old generation: before its successor, or behind the other old ones and before the live one."""
+        later = successor if successor in self.files else self.live
+        self.files.insert(self.files.index(later) if later else len(self.files), file)
+
+    def go_live(self, file: LogFile) -> None:
+        """Take in what lies at the path now."""
+        self.files.append(file)
+        self.live = file
+
+    def remove(self, file: LogFile) -> None:
+        """Let a generation go."""
+        self.files.remove(file)
+        if self.live is file:
+            self.live = None
+
+    def assign(self, source: Followed) -> None:
+        """Belong to a source, from the next line on."""
+        self.source = source
+        for file in self.files:
+            file.assign(source.name, source.cut)
+
+    def ours(self) -> list[Fingerprint]:
+        """Return the fingerprints of all generations that are or were ours."""
+        now = [each.fingerprint() for each in self.files]
+        gone = [each.file.fingerprint() if each.file else each.position.fingerprint for each in self.lost]
+        return [*self.heads, *now, *gone]
+
+
+def position(file: LogFile, ledger: Ledger, now: float) -> Position:
+    """Return where reading of a generation resumes: where all before is settled."""
+    offset, fingerprint, anchor = file.position_at(ledger.watermark(file.key))
+    finished = file.ended and offset == file.offset
+    return Position(file.source, file.path, file.device, file.inode, offset, fingerprint, anchor, now, finished)
+
+
+def is_settled(file: LogFile, ledger: Ledger) -> bool:
+    """Tell whether every line that was read of it is settled."""
+    return ledger.watermark(file.key) >= file.offset and not ledger.unsettled(file.key)
