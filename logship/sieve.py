@@ -18,13 +18,14 @@ from logship.parser.client import ClientRule
 from logship.parser.columns import Outline
 from logship.parser.formats import LogFormat
 from logship.parser.record import Parser
-from logship.records import Chunk, Delivery, Record, Unparsed
+from logship.records import Chunk, Decision, Delivery, Record, Unparsed
 from logship.router import audience
-from logship.router.table import Table
+from logship.router.table import COURSE_FIELDS, Course, Table
 
 _SAMPLE_LINES = 50  # what detection looks at; a file that mixes formats shows it within fewer
-_REMEMBERED = 4096  # keys and User-Agents; a busy site needs hundreds, and 65,536 of them cost 40 MB
-Verdict = str | dict[str, str | None]  # the reason to drop, or what the class of the User-Agent decides
+_REMEMBERED = 2048  # keys a generation, and User-Agents: a busy site needs hundreds, and 65,536 cost 40 MB
+_ANY_MACHINE = "machine"
+_NOT_IN_KEYS = frozenset(("content_type",))  # what no key ever holds is known all the same where the format lacks it
 _FIELDS = frozenset(Record.__dataclass_fields__) | {"bot"}
 
 
@@ -97,6 +98,17 @@ class Sieve:
         return Strainer(Parser(format_, self._client, log_fields=self._log_fields), self._table)
 
 
+@dataclass(slots=True)
+class Alike:
+    """Lines with the same key, not dropped by it: what they share, and their fate by the class of the User-Agent.
+
+    A fate is the reason to drop, or the course through the rules; None where each line is to be routed in full.
+    """
+
+    record: Record
+    fates: dict[str, str | Course | None] = field(default_factory=dict)
+
+
 class Strainer:
     """One parser and one table, and what is remembered of their verdicts."""
 
@@ -104,19 +116,21 @@ class Strainer:
         self.parser = parser
         self._table = table
         self._unknown = _FIELDS - parser.decided
-        self._verdicts: dict[Hashable, Verdict] = {}
-        self._older: dict[Hashable, Verdict] = {}  # the generation before: what is still asked for is taken over
+        self._has_course = parser.decided | (_NOT_IN_KEYS - parser.format.facts) >= COURSE_FIELDS
+        self._verdicts: dict[Hashable, str | Alike] = {}
+        self._older: dict[Hashable, str | Alike] = {}  # the generation before: what is still asked for is taken over
         self._kinds: dict[bytes, str] = {}
 
     def sift(self, data: bytes, start: int, oldest: float | None) -> Sifted:
         """Sift whole lines; ``start`` is the offset of the first, ``oldest`` the time before which lines expire."""
         sifted = Sifted(nul_bytes=data.count(b"\0"))
-        outline, verdicts, kinds, dropped = self.parser.outline, self._verdicts, self._kinds, sifted.dropped
-        for offset, line in wrappers.lines(self.parser.format.wrapper, data):
+        parser, table, dropped = self.parser, self._table, sifted.dropped
+        outline, verdicts, kinds = parser.outline, self._verdicts, self._kinds
+        for offset, line in wrappers.lines(parser.format.wrapper, data):
             sifted.lines += 1
             row = outline(line)
             if row is None:
-                self._keep(start + offset, self.parser.parse(line), sifted, oldest)
+                self._sift_in_full(start + offset, line, sifted, oldest)
                 continue
             verdict = verdicts.get(row[0])
             if verdict is None:
@@ -128,47 +142,58 @@ class Strainer:
             kind = kinds.get(row[1])
             if kind is None:
                 kind = self._classify(row)
-            reason = verdict[kind] if kind in verdict else self._judge_kind(row, kind, verdict)
-            if reason is None:
-                self._keep(start + offset, self.parser.record(row), sifted, oldest)
-            else:
-                dropped[reason] += 1
+            fate = verdict.fates[kind] if kind in verdict.fates else self._judge_kind(row, kind, verdict)
+            if isinstance(fate, str):
+                dropped[fate] += 1
+                continue
+            record = parser.record(row, verdict.record)
+            decision = table.follow(fate, record) if fate is not None else table.route(record)
+            self._keep(start + offset, record, decision, sifted, oldest)
         return sifted
 
-    def _keep(self, offset: int, record: Record | Unparsed, sifted: Sifted, oldest: float | None) -> None:
-        """Route what was parsed in full."""
+    def _sift_in_full(self, offset: int, line: bytes, sifted: Sifted, oldest: float | None) -> None:
+        record = self.parser.parse(line)
         if isinstance(record, Unparsed):
             sifted.unparsed_at(offset, record)
-            return
-        decision = self._table.route(record)
+        else:
+            self._keep(offset, record, self._table.route(record), sifted, oldest)
+
+    def _keep(self, offset: int, record: Record, decision: Decision, sifted: Sifted, oldest: float | None) -> None:
         if decision.reason is not None:
             sifted.dropped[decision.reason] += 1
         elif oldest is not None and record.time is not None and record.time < oldest:
             sifted.expired += 1
         else:
             sifted.survivors.append((offset, decision.deliveries))
-            sifted.cuts.update(decision.cuts)
+            if decision.cuts:
+                sifted.cuts.update(decision.cuts)
 
-    def _judge(self, row: Outline) -> Verdict:
-        """Find what the key alone decides; an empty dict, to be filled by class, where it does not."""
+    def _judge(self, row: Outline) -> str | Alike:
+        """Find what the key alone decides."""
         if len(self._verdicts) >= _REMEMBERED:
             self._older, self._verdicts = self._verdicts, {}
         key = row[0]
         verdict = self._older.get(key)
         if verdict is None:
-            reason = self._table.prejudge(self.parser.glimpse(row), self._unknown)
-            verdict = reason if reason is not None else {}
+            record = self.parser.glimpse(row)
+            verdict = self._table.prejudge(record, self._unknown) or Alike(record)
         self._verdicts[key] = verdict
         return verdict
 
-    def _judge_kind(self, row: Outline, kind: str, by_kind: dict[str, str | None]) -> str | None:
-        verdict = by_kind[kind] = self._table.prejudge(self.parser.glimpse(row), self._unknown - {"bot"})
-        return verdict
+    def _judge_kind(self, row: Outline, kind: str, alike: Alike) -> str | Course | None:
+        record = self.parser.glimpse(row)
+        fate: str | Course | None = self._table.prejudge(record, self._unknown - {"bot"})
+        if fate is None and self._has_course:
+            fate = self._table.course(record)
+        alike.fates[kind] = fate
+        return fate
 
     def _classify(self, row: Outline) -> str:
+        """Return the class of a User-Agent; all machines whose class no rule names are of one."""
         if len(self._kinds) >= _REMEMBERED:
             self._kinds.clear()
-        kind = self._kinds[row[1]] = audience.classify(self.parser.glimpse(row).user_agent).kind
+        kind = audience.classify(self.parser.glimpse(row).user_agent).kind
+        kind = self._kinds[row[1]] = kind if not kind or kind in self._table.classes else _ANY_MACHINE
         return kind
 
 

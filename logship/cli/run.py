@@ -28,12 +28,15 @@ def command(config: Path, once: bool, log_level: str, log_format: str) -> None:
     Logs go to standard error: coloured text on a terminal, JSON lines elsewhere. SIGTERM stops cleanly, a second one
     at once; SIGHUP, or saving the file, reloads the configuration.
     """
-    import uvloop
-
-    from logship import daemon, logs
-    from logship.cli import progress
+    from logship import logs
 
     logs.configure(level=log_level, style=log_format)
+
+    import uvloop
+
+    from logship import daemon
+    from logship.cli import progress
+
     running = daemon.Daemon(config, once=once)
     with progress.of_daemon(running, enabled=once):
         uvloop.run(running.run())

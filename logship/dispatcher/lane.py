@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 
 import structlog
@@ -61,7 +61,8 @@ class Lane:
         """Deliver until told to leave. What is left stays in ``queue``."""
         try:
             while not self._leaving:
-                await self._step()
+                if (step := self._step()) is not None:
+                    await step
         finally:
             self._terms.gate.leave(self)
             self._line.close()
@@ -81,22 +82,21 @@ class Lane:
         self._leaving = True
         self.wake()
 
-    async def _step(self) -> None:
-        """Do the next right thing for the head of the queue."""
+    def _step(self) -> Coroutine[None, None, None] | None:
+        """Choose the next right thing for the head of the queue, to be awaited; None: it is done already."""
         if not self.queue:
-            await self._rest()
-            return
+            return self._rest()
         delivery = self.queue[0]
         if self._terms.expired(delivery):
             self._settle(delivery, Outcome.EXPIRED)
-        elif wait := self._wait():
-            await self._nap(wait)
-        elif self._grave is not None:
-            await self._bury(delivery, self._grave)
-        elif not self._line.ready:
-            await self._open(delivery)
-        else:
-            await self._attempt(delivery)
+            return None
+        if wait := self._wait():
+            return self._nap(wait)
+        if self._grave is not None:
+            return self._bury(delivery, self._grave)
+        if not self._line.ready:
+            return self._open(delivery)
+        return self._attempt(delivery)
 
     def _wait(self) -> float:
         """Return seconds until the head of the queue may be tried; 0.0 is now, ``inf`` until somebody wakes us."""

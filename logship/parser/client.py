@@ -86,6 +86,8 @@ class ClientRule:
         ``peer`` is the address that connected to the server, None when the format does not hold it (then the last
         element of ``chain`` stands for it). ``chain`` is the field as logged.
         """
+        if not self._trusting and peer is not None and _is_plain(peer):
+            return peer
         if len(peer or "") + len(chain or "") > _LONG:
             return self._resolve(peer, chain)
         return self._remembered(peer, chain)
@@ -139,6 +141,15 @@ class _Ranges:
         firsts, lasts = self._by_length[len(packed)]
         at = bisect_right(firsts, packed) - 1
         return at >= 0 and packed <= lasts[at]
+
+
+def _is_plain(text: str) -> bool:
+    """Tell whether text is an IPv4 address as it is: then it is canonical, for inet_pton takes no other spelling."""
+    try:
+        inet_pton(AF_INET, text)
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _packed(word: str) -> bytes | None:

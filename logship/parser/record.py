@@ -17,7 +17,6 @@ from logship.parser.columns import Key, Outline, Raw
 from logship.parser.formats import LogFormat
 from logship.records import Record, Unparsed
 
-_ABSENT = frozenset((None, b"", b"-"))
 _QUOTED_EMPTY = b'""'  # how Apache writes a user whose name is empty
 _DECIDED = {
     "request": ("method", "path", "query", "protocol", "host", "scheme", "absolute"),
@@ -110,26 +109,26 @@ class Parser:
             absolute=absolute,
         )
 
-    def record(self, outline: Outline) -> Record:
-        """Return the whole Record, as `parse` gives it."""
+    def record(self, outline: Outline, like: Record | None = None) -> Record:
+        """Return the whole Record, as `parse` gives it. ``like`` is a `glimpse` of an outline with the same key."""
         key, agent, (time, peer, chain, size, referrer, user, content_type, logs) = outline
-        host, method, path, query, status, scheme, protocol, absolute = self._decided(key)
+        facts = self._decided(key) if like is None else like
         return Record(
             time,
             self._client.resolve(None if peer is None else _decoded(peer), _text(chain)),
-            host,
-            method,
-            path,
-            query,
-            status,
+            facts.host,
+            facts.method,
+            facts.path,
+            facts.query,
+            facts.status,
             _count(size),
             _text(referrer),
             _text(agent),
             "" if user == _QUOTED_EMPTY else _text(user),
-            scheme,
-            protocol,
+            facts.scheme,
+            facts.protocol,
             _text(content_type),
-            absolute,
+            facts.absolute,
             self._log(logs) if logs else {},
         )
 
@@ -176,7 +175,7 @@ def _from_path(facts: Mapping[str, str]) -> requestline.Target:
 
 
 def _text(raw: Raw) -> str | None:
-    return None if raw in _ABSENT or raw is None else raw.decode("utf-8", "surrogateescape")
+    return None if not raw or raw == b"-" else raw.decode("utf-8", "surrogateescape")
 
 
 def _decoded(raw: bytes) -> str:

@@ -18,7 +18,7 @@ from logship.router.conditions import Condition, Finding, Judgement, Predicate, 
 from logship.router.explanation import Explanation, Step
 from logship.router.globs import GlobError
 from logship.router.site import Place, Site
-from logship.settings import RuleSettings, SourceSettings
+from logship.settings import AllOf, AnyOf, Not, RuleSettings, SourceSettings, Test, When
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,23 +38,26 @@ class Rule:
 
 
 @dataclass(slots=True)
-class _Known:
-    """What is remembered for records alike in the key: rules left to ask, where they went, and why else dropped."""
+class Course:
+    """What records alike in `COURSE_FIELDS` and class share: rules left to ask, where they went, why else dropped."""
 
     rules: tuple[tuple[Predicate, Rule], ...]
     place: Place
     otherwise: str
 
 
-# Fields that `Table.route` does not remember by: nearly every line has others.
-_BEYOND_KEY = frozenset(each.name for each in fields(Record)) | {"log"}
-_BEYOND_KEY -= {"method", "status", "path", "host", "scheme", "absolute", "content_type", "bot"}
+COURSE_FIELDS = frozenset(("method", "status", "path", "host", "scheme", "absolute", "content_type"))
+_BEYOND_COURSE = frozenset(each.name for each in fields(Record)) - COURSE_FIELDS  # nearly every line has others
 _REMEMBERED = 2048  # keys of one source: with the longest, about 2 MB
 _SHORT = 300  # characters of path and host that are worth remembering
 
 
 class Rules:
-    """All rules, compiled. ``log_fields``: the ``log.NAME`` names that conditions or templates read."""
+    """All rules, compiled.
+
+    ``log_fields``: the ``log.NAME`` names that conditions or templates read. ``classes``: those that a ``bot``
+    condition names; all other classes of machines fare alike.
+    """
 
     def __init__(self, rules: Sequence[RuleSettings], *, destinations: Sequence[str]) -> None:
         """Raise ConfigError with all problems."""
@@ -63,6 +66,7 @@ class Rules:
         self.rules = tuple(_compile(rule, at, tuple(destinations), problems) for at, rule in enumerate(self.expanded))
         if problems:
             raise ConfigError(dict.fromkeys(problems))
+        self.classes = frozenset(value for rule in self.expanded for value in _classes(rule.when))
         self.log_fields = frozenset().union(*(rule.log_fields for rule in self.rules))
 
     def shown(self) -> str:
@@ -83,7 +87,8 @@ class Table:
         bound = ((rule.condition.predicate(self._site), rule) for rule in rules.rules)
         self._rules = tuple((takes, rule) for takes, rule in bound if takes is not never)
         self._judgements: dict[frozenset[str], tuple[tuple[Judgement, Rule], ...]] = {}
-        self._known: dict[Hashable, _Known] = {}
+        self._known: dict[Hashable, Course] = {}
+        self.classes = rules.classes
 
     def route(self, record: Record) -> Decision:
         """Decide what becomes of a record."""
@@ -97,15 +102,18 @@ class Table:
             record.content_type,
             audience.classify(record.user_agent).kind,
         )
-        known = self._known.get(key) or self._learn(key, record)
-        for takes, rule in known.rules:
+        return self.follow(self._known.get(key) or self._learn(key, record), record)
+
+    def follow(self, course: Course, record: Record) -> Decision:
+        """Decide what becomes of a record whose course is known: the rest of `route`."""
+        for takes, rule in course.rules:
             if takes is always or takes(record):
                 if rule.send is None:
                     return Decision([], rule.name, rule.drop)
                 if rule.continues:
-                    return self._route_on(record, known)
-                return rule.send.decide(record, known.place)
-        return Decision([], None, known.otherwise)
+                    return self._route_on(record, course)
+                return rule.send.decide(record, course.place)
+        return Decision([], None, course.otherwise)
 
     def prejudge(self, record: Record, unknown: frozenset[str]) -> str | None:
         """Return the drop reason if it is certain whatever the unknown fields hold, else None.
@@ -145,27 +153,27 @@ class Table:
             yield Step(rule.name, asked, taken, finding, _outcome(rule.decide(record, place)) if taken else "")
             asked = asked and (not taken or rule.continues)
 
-    def _learn(self, key: Hashable, record: Record) -> _Known:
-        """Decide by what the key holds as far as it goes, and remember which rules are left to ask."""
-        known = self._ask_key(record)
+    def _learn(self, key: Hashable, record: Record) -> Course:
+        known = self.course(record)
         if len(self._known) >= _REMEMBERED:
             self._known.clear()
         if len(record.path or "") + len(record.host or "") <= _SHORT:
             self._known[key] = known
         return known
 
-    def _ask_key(self, record: Record) -> _Known:
+    def course(self, record: Record) -> Course:
+        """Decide by the record's `COURSE_FIELDS` and class as far as that goes; all records alike in them share it."""
         place = self._site.place(record)
         if not self._site.is_ours(record):
-            return _Known((), place, "host")
+            return Course((), place, "host")
         rules: list[tuple[Predicate, Rule]] = []
-        for (takes, rule), (judge, _) in zip(self._rules, self._judged(_BEYOND_KEY), strict=True):
+        for (takes, rule), (judge, _) in zip(self._rules, self._judged(_BEYOND_COURSE), strict=True):
             held = judge(record)
             if held is not False:
                 rules.append((always if held else takes, rule))
             if held and not rule.continues:
                 break
-        return _Known(tuple(rules), place, "no_rule")
+        return Course(tuple(rules), place, "no_rule")
 
     def _judged(self, unknown: frozenset[str]) -> tuple[tuple[Judgement, Rule], ...]:
         judged = self._judgements.get(unknown)
@@ -179,12 +187,12 @@ class Table:
             return None
         return self._site.is_ours(record)
 
-    def _route_on(self, record: Record, known: _Known) -> Decision:
+    def _route_on(self, record: Record, course: Course) -> Decision:
         """Collect what the rules send, up to the first that does not continue."""
-        decision = Decision([], None, known.otherwise)
-        for takes, rule in known.rules:
+        decision = Decision([], None, course.otherwise)
+        for takes, rule in course.rules:
             if takes is always or takes(record):
-                decision = _joined(decision, rule.decide(record, known.place))
+                decision = _joined(decision, rule.decide(record, course.place))
                 if not rule.continues:
                     break
         return decision
@@ -202,6 +210,18 @@ def _joined(one: Decision, two: Decision) -> Decision:
     if not one.deliveries or not two.deliveries:
         return one if one.deliveries else two
     return Decision([*one.deliveries, *two.deliveries], one.rule, None, one.cuts + two.cuts)
+
+
+def _classes(when: When) -> Iterator[str]:
+    for test in when.tests:
+        match test:
+            case Test(field="bot", values=values):
+                yield from values
+            case AnyOf(whens=whens) | AllOf(whens=whens):
+                for each in whens:
+                    yield from _classes(each)
+            case Not(when=inner):
+                yield from _classes(inner)
 
 
 def _expanded(rules: Sequence[RuleSettings], problems: list[Problem]) -> tuple[RuleSettings, ...]:
