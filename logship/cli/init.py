@@ -64,7 +64,7 @@ def compose(nginx_file: str | None, apache_file: str | None, date: datetime.date
     if apache_file is not None:
         found.append(apache.read(apache_file))
     decision = sources.decide(found, files.no_file)
-    suggestion = sources.suggested(found)
+    suggestion = sources.suggested(found, files.no_file)
     refused: dict[int, str] = {}
     while True:
         document = write.document(found, decision, suggestion, date=date, refused=refused)

@@ -32,6 +32,7 @@ class Library(Generic[T]):
         """Take the function that turns a file's text and name into what is kept of it."""
         self._parse = parse
         self._kept: dict[str, T] = {}
+        self._reals: dict[str, str] = {}
         self._bytes = 0
         self._includes = 0
         self.notes: dict[str, None] = {}
@@ -60,7 +61,7 @@ class Library(Generic[T]):
         self._includes += 1
         if self._includes > _MOST_INCLUDES:
             raise LogshipError(f"{place}: more than {_MOST_INCLUDES} includes; do files include one another?")
-        if os.path.realpath(path) in map(os.path.realpath, chain):
+        if self._real(path) in map(self._real, chain):
             self._note(f"{place}: {path} includes itself; not followed again")
             return None
         if len(chain) >= _DEEPEST:
@@ -71,6 +72,12 @@ class Library(Generic[T]):
         except UnreadableError as error:
             self._note(f"{place}: {path} cannot be read: {error}; left out")
             return None
+
+    def _real(self, path: str) -> str:
+        """Return what a path is once its links are followed; a chain of files asks for the same ones over and over."""
+        if path not in self._reals:
+            self._reals[path] = os.path.realpath(path)
+        return self._reals[path]
 
     def _note(self, text: str) -> None:
         self.notes[text] = None

@@ -30,7 +30,7 @@ def sort(names: Iterable[str]) -> Names:
             real[name[1:]] = patterns["*" + name] = None
         elif is_host(name):
             real[name] = None
-        elif re.search(r"[*?]", name) and not name.startswith("~") and is_host(re.sub(r"[*?]+", "x", name) + ".x"):
+        elif _is_pattern(name):
             patterns[name] = None
         elif name:
             others[name] = None
@@ -45,6 +45,12 @@ def is_host(name: str) -> bool:
     if name in _NOBODY or labels[-1] in _NOWHERE or labels[-1].isdigit() or len(name) > 253:
         return False
     return all(_LABEL.fullmatch(label) for label in labels)
+
+
+def _is_pattern(name: str) -> bool:
+    """Tell whether a name with wildcards says anything: one of wildcards alone is a catch-all."""
+    letters = re.sub(r"[*?]+", "x", name)
+    return letters != name and bool(name.strip("*?.")) and name[0] != "~" and is_host(f"{letters}.x")
 
 
 def bare(host: str) -> str:

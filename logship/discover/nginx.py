@@ -24,6 +24,9 @@ COMBINED = (
 )
 _MOST_DIRECTIVES = 2_000_000  # a hundred thousand servers; includes inside includes reach it before memory ends
 _DEEPEST = 96
+_EVERYTHING = frozenset(
+    ("^", "^/", ".*", "(.*)", "^(.*)", "^(.*)$", "^/(.*)", "^/(.*)$", "^.*$")
+)  # a rewrite of it all
 _INNER = frozenset(("location", "if", "limit_except"))
 
 _Child = tuple[Directive, tuple[str, ...]]  # and the files that led to it
@@ -114,12 +117,24 @@ class _Reader:
             names=tuple(name.lower() for each, _ in children if each.name == "server_name" for name in each.args),
             place=_place(block),
             https=any(map(_is_tls, listens)) or any(map(_wants_https, children)),
-            serves=not any(map(_ends_there, children)),
+            serves=self._serves(children),
             logs=(LogSet("", level.logs), *self._inner(children, level, 0)),
             real_ip=level.resolved,
             ports=tuple(dict.fromkeys(_port(args[0]) for args in listens)) or ("80",),
             remarks=_proxy_protocol(listens, level),
         )
+
+    def _serves(self, children: list[_Child]) -> bool:
+        """Tell whether a server shows a page, or only redirects and errors beside certificates' challenges."""
+        if any(map(_ends_there, children)):
+            return False
+        locations = [
+            (each.args, self._children(each.block or [], chain)) for each, chain in children if _is_location(each)
+        ]
+        pages = [
+            args for args, inside in locations if not any(map(_ends_there, inside)) and "well-known" not in args[-1]
+        ]
+        return bool(pages) or not any(args[-1] == "/" for args, _ in locations)
 
     def _inner(self, children: list[_Child], above: _Level, depth: int) -> Iterator[LogSet]:
         """Yield the logs of locations that do not write to the server's."""
@@ -182,7 +197,7 @@ def _path(target: str, prefix: str) -> tuple[str | None, str]:
     if target.startswith(("/dev/", "/proc/")):
         return None, f"{target} is no file that can be followed"
     pieces = VARIABLE.split(os.path.join(prefix, target))[::3]
-    if len(pieces) > 1 and not pieces[0].strip("/"):
+    if target.startswith("$"):
         return None, "its whole path is in variables, which only a running nginx knows"
     return re.sub(r"\*+", "*", "*".join(map(glob.escape, pieces))) if len(pieces) > 1 else glob.escape(pieces[0]), ""
 
@@ -216,10 +231,16 @@ def _wants_https(child: _Child) -> bool:
     return bool(sent) or (each.name == "ssl" and each.args == ("on",))
 
 
+def _is_location(each: Directive) -> bool:
+    return each.name == "location" and bool(each.args)
+
+
 def _ends_there(child: _Child) -> bool:
-    """Tell whether a server block answers everything with a redirect or an error: certbot's, mostly."""
-    each = child[0]
-    return each.name == "return" and bool(each.args) and not re.fullmatch(r"2\d\d", each.args[0])
+    """Tell whether everything is answered with a redirect or an error: certbot's server blocks, mostly."""
+    name, args = child[0].name, child[0].args
+    if name == "rewrite":
+        return len(args) > 1 and args[0] in _EVERYTHING and args[1].startswith(("http://", "https://"))
+    return name == "return" and bool(args) and not re.fullmatch(r"2\d\d", args[0])
 
 
 def _proxy_protocol(listens: list[tuple[str, ...]], level: _Level) -> tuple[str, ...]:

@@ -6,7 +6,9 @@ followed. No visit is invented: where a log does not tell whose visit it was, it
 
 from __future__ import annotations
 
+import fnmatch
 import glob
+import os
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -27,6 +29,7 @@ class Source:
     origin: str  # where the format stands
     site: str | None = None
     hosts: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
     name: str = ""
     remarks: tuple[str, ...] = ()
     trouble: str = ""
@@ -80,20 +83,22 @@ def decide(configurations: Sequence[Found], look: Callable[[str], str]) -> Decis
     return decision
 
 
-def suggested(configurations: Sequence[Found]) -> Source:
-    """Return a source for a web server that writes no file yet: where it would, and for which site."""
+def suggested(configurations: Sequence[Found], look: Callable[[str], str]) -> Source:
+    """Return a source for a web server that writes no file yet: where it could, and for which site."""
     found = configurations[0]
     servers = [server for server in found.servers if server.serves]
     sites = _sites(servers)
-    path = found.fallback
+    path = found.fallback if not look(found.fallback) else os.path.join(os.path.dirname(found.fallback), "logship.log")
     directive = f"access_log {path} combined;" if found.program == "nginx" else f"CustomLog {path} combined"
     secure = {hosts.bare(name) for server in servers if server.https for name in server.names}
+    origin = _origin(sites[0], secure) if len(sites) == 1 and _real(sites[0]) else None
     return Source(
         path=(path,),
         format="combined",
         origin="",
-        site=_origin(sites[0], secure) if len(sites) == 1 else None,
-        remarks=(f"{found.program} writes no access log yet that could be followed. Add this to its configuration:",),
+        site=origin,
+        trouble=f"{found.program} writes no access log yet that could be followed. Add this to its configuration:",
+        needs="" if origin else "site",
         steps=(directive,),
         program=found.program,
     )
@@ -248,7 +253,7 @@ def _of_own_file(plain: Source, site: list[Server], secure: set[str], log: Log) 
     names = hosts.sort(name for server in site for name in server.names).real
     assert log.path is not None
     paths = tuple(dict.fromkeys(log.path.replace("*", glob.escape(name), 1) for name in names))
-    return replace(plain, path=paths, site=origin, name=origin.partition("://")[2])
+    return replace(plain, path=paths, exclude=(), site=origin, name=origin.partition("://")[2])
 
 
 def _of_nobody(
@@ -286,7 +291,17 @@ def _bare_source(found: Found, path: tuple[str, ...], log: Log, trouble: str) ->
     told = f"{'log_format' if found.program == 'nginx' else 'LogFormat'} {log.format.name}".strip() + place
     origin = "" if log.format.text is None or not log.format.place else told
     value = layouts.value(log.format) if log.format.text is not None else "auto"
-    return Source(path, value, origin, trouble=trouble, program=found.program)
+    return Source(path, value, origin, exclude=_exclude(path[0]), trouble=trouble, program=found.program)
+
+
+def _exclude(path: str) -> tuple[str, ...]:
+    """Return what a glob must leave out, beside the default: error logs that it would match."""
+    if not _is_glob(path):
+        return ()
+    matched = any(
+        fnmatch.fnmatchcase(name, os.path.basename(path)) for name in ("error.log", "a.error.log", "a-error.log")
+    )
+    return ("*.gz", "*error.log*") if matched else ()
 
 
 def _remarks(found: Found, path: str, serving: list[_Use], choice: _Choice) -> Iterable[str]:

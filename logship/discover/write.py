@@ -131,7 +131,7 @@ def _entry(source: Source) -> list[str]:
 
 def _under_comment(source: Source) -> list[str]:
     """Return a source that has to wait, ready to be used once its trouble is gone."""
-    keys = _keys(source if source.site or source.needs != "site" else replace(source, site="https://example.com"))
+    keys = _keys(source if source.site or source.needs != "site" else replace(source, site=_PLACEHOLDER))
     if source.needs == "site":
         keys = [f"{key}  # your own" if key.lstrip().startswith("site:") else key for key in keys]
     return [
@@ -144,24 +144,25 @@ def _under_comment(source: Source) -> list[str]:
 
 
 def _unfinished(source: Source) -> list[str]:
-    """Return a source that is accepted, and sends nothing before it is told whose visits these are."""
-    said = [] if not source.trouble else _comment(source.trouble, "  ")
-    remarks = list(_remarks(source))
-    steps = _steps(source)
+    """Return a source that is accepted, and sends nothing before it is known whose visits these are.
+
+    Its format is left to be told from the lines: logship refuses one that lacks the host as long as there is no site.
+    """
+    said = [*_comment(source.trouble, "  "), *_steps(source), *_remarks(source)]
     if source.site:
-        return ["", *said, *remarks, *steps, *_keys(source)]
-    wanted = (
-        f"{source.format}: as soon as there is a site"
-        if source.needs == "site"
-        else "the server's, once it has the host"
-    )
-    keys = [key for key in _keys(replace(source, format="auto", origin="")) if key]
-    keys = [
-        f"{key}  # {_line(wanted)}" if key.lstrip().startswith("format:") and len(wanted) < 60 else key for key in keys
-    ]
-    told = _comment("No event comes of it until it is known whose visits these are.", "  ")
-    ask = [] if source.needs == "host" else ["    # site: https://example.com  # your own"]
-    return ["", *said, *steps, *remarks, *told, *keys, *ask]
+        return ["", *said, *_keys(source)]
+    now = replace(source, name="", format="", origin="", behind_proxy=False)
+    later = replace(source, site=_PLACEHOLDER, name="", path=(), exclude=(), hosts=())
+    ask = [line if line.startswith("    #") else f"    # {line[4:]}" for line in _lines(later)]
+    told = _comment(f"Until then no event comes of it. {_UNTIL[source.needs]}", "  ")
+    return ["", *said, *told, *_keys(now), *(ask if source.needs == "site" else [])]
+
+
+_PLACEHOLDER = "https://example.com"
+_UNTIL = {
+    "site": "Then take the # from before the keys below.",
+    "host": "Then the lines tell, and what is set here is enough.",
+}
 
 
 def _remarks(source: Source) -> Iterator[str]:
@@ -174,21 +175,20 @@ def _steps(source: Source) -> list[str]:
 
 
 def _keys(source: Source) -> list[str]:
-    """Return the lines of a source as YAML."""
-    keys = [("name", scalar(source.name))] if source.name else []
-    keys.append(("path", _inline(source.path)))
-    keys.append(("format", scalar(source.format)))
-    if source.site:
-        keys.append(("site", scalar(source.site)))
-    lines = [f"    {key}: {value}" for key, value in keys]
-    if source.origin:
-        lines[-2 if source.site else -1 :] = [f"    # {_line(source.origin)}", *lines[-2 if source.site else -1 :]]
-    lines += _hosts(source.hosts)
-    if source.behind_proxy:
-        lines += _PROXY_HINT
-    first = next(number for number, line in enumerate(lines) if not line.lstrip().startswith("#"))
-    lines[first] = "  - " + lines[first][4:]
-    return lines
+    """Return a source as YAML."""
+    first, *rest = _lines(source)
+    return [f"  - {first[4:]}", *rest]
+
+
+def _lines(source: Source) -> list[str]:
+    """Return the keys that a source has, in the order of the reference."""
+    lines = [f"    name: {scalar(source.name)}"] if source.name else []
+    lines += [f"    path: {_inline(source.path)}"] if source.path else []
+    lines += [f"    exclude: [{', '.join(map(_in_list, source.exclude))}]"] if source.exclude else []
+    lines += [f"    # {_line(source.origin)}"] if source.origin else []
+    lines += [f"    format: {scalar(source.format)}"] if source.format else []
+    lines += [f"    site: {scalar(source.site)}"] if source.site else []
+    return lines + _hosts(source.hosts) + (_PROXY_HINT if source.behind_proxy else [])
 
 
 _PROXY_HINT = [
