@@ -263,7 +263,7 @@ class _Shapes:
         pattern = _regex(glob, one)
         if self.dialect == "path":
             pattern = re.sub(rf"/{_STARS}(?=[|)]{'|$' if whole else ''})", "(?:/.*)?", pattern)
-            pattern = pattern.replace(f"{_STARS}/", "(?:.*/)?")
+            pattern = _WHOLE_SEGMENT.sub("(?:.*/)?", pattern)
         return pattern.replace(_STARS, ".*")
 
     def _joined(self, patterns: list[tuple[str, str]]) -> str:
@@ -304,6 +304,8 @@ def _with_extension(extensions: frozenset[str]) -> TextTest:
 
 
 _STARS = "\0"  # stands for ** until its neighbours are known
+# `**/` means any number of directories, none too, where it begins a segment: in `/a**/b` the slash must be there.
+_WHOLE_SEGMENT = re.compile(rf"(?:^|(?<=/)|(?<=\(\?:)|(?<=[^\\]\|)){_STARS}/")
 
 
 def _regex(glob: _Glob, one: str) -> str:

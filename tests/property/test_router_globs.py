@@ -3,7 +3,7 @@
 import re
 from functools import cache
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from logship.router.globs import compile_globs
@@ -66,6 +66,7 @@ def fits(glob, text, *, path):
 
 
 @settings(max_examples=500, deadline=None)
+@example("/a**/**?", "/aP")
 @given(PATH_GLOBS, TEXTS.map(lambda text: "/" + text))
 def test_a_path_glob_fits_what_the_plain_matcher_fits(glob, text):
     """String methods, re and RE2 agree with trying everything."""
