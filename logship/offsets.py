@@ -10,10 +10,10 @@ import contextlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 from logship.errors import LogshipError, StateError
-from logship.language.notations import meant
 from logship.progress.checkpoint import Checkpoint, Position
 from logship.progress.fingerprint import BEFORE, HEAD, Anchor, Fingerprint
 from logship.records import readable
@@ -273,5 +273,6 @@ def _unknown(path: str, known: Sequence[str]) -> str:
     if not shown:
         return f"{readable(path)} has no position, and neither has any other file"
     more = f" and {len(shown) - _NAMED} more" if len(shown) > _NAMED else ""
-    hint = meant(readable(os.path.abspath(path)), shown)
+    near = get_close_matches(readable(os.path.abspath(path)), shown, n=1)
+    hint = f" (did you mean {near[0]}?)" if near else ""
     return f"{readable(path)} has no position and belongs to no source{hint}; known: {', '.join(shown[:_NAMED])}{more}"

@@ -42,6 +42,7 @@ LOCK = "replay.lock"
 _PART = re.compile(r"dead-letter\.replaying(?:\.(\d+))?\.jsonl")
 _BATCH = 4 << 20  # bytes that are written back at a time
 _LOOK_EVERY = 0.1  # seconds between two looks at whether to go on
+_LAST_ANSWERS = 1.0  # seconds that requests to a destination which is set up wrong are still given
 _UNUSED_WITHIN = 2.0  # seconds that a daemon is given to close what was moved away under it
 
 # Why an entry is not sent.
@@ -234,12 +235,14 @@ class Replay:
             delivering = tasks.create_task(self._deliver(moved, tasks))
             halted = tasks.create_task(self._halted(stop))
             await asyncio.wait((delivering, halted), return_when=asyncio.FIRST_COMPLETED)
-            grace = self._grace if halted.done() else math.inf
             delivering.cancel()
             halted.cancel()
-            await asyncio.gather(*(each.stop(grace) for each in self._destinations.values()))
+            await asyncio.gather(*(each.stop(self._patience(name)) for name, each in self._destinations.items()))
             for each in self._running:
                 each.cancel()
+
+    def _patience(self, name: str) -> float:
+        return min(self._grace, _LAST_ANSWERS) if name in self._misconfigured else self._grace
 
     async def _deliver(self, moved: Sequence[tuple[Path, int]], tasks: asyncio.TaskGroup) -> None:
         for letter in _numbered(line for part, end in moved for line in _lines(part, end)):

@@ -100,8 +100,16 @@ def _row(number: int, entry: Mapping[str, Any], *, full: bool) -> tuple[object, 
     written = entry.get("event")
     event = written if isinstance(written, Mapping) else {}
     visitor = [event.get(name) for name in _VISITOR] if full else []
-    told = [entry.get(name) for name in ("time", "destination", "status")]
-    return (number, *told, *(event.get(name) for name in ("name", "domain", "url")), entry.get("detail"), *visitor)
+    when = str(entry.get("time") or "")[:19].replace("T", " ")
+    told = [entry.get(name) for name in ("destination", "status")]
+    return (
+        number,
+        when,
+        *told,
+        *(event.get(name) for name in ("name", "domain", "url")),
+        entry.get("detail"),
+        *visitor,
+    )
 
 
 # replay
@@ -120,7 +128,8 @@ def replay(config: Path, to: str | None, dry_run: bool, older: bool, numbers: tu
     sent. Plausible stamps an event when it arrives: what is older than max_event_age is sent only with --older, and
     counts as of now.
 
-    Ctrl-C ends it within the grace period. If it is killed nothing is lost, but what had been accepted is sent a
+    It waits for a destination that is down, and ends at one that is set up wrong. Ctrl-C ends it within the grace
+    period. If it is killed nothing is lost, but what had been accepted is sent a
     second time by the next replay. Exit code 1 when something that was to be sent has not been accepted.
 
     \b
@@ -140,6 +149,8 @@ def replay(config: Path, to: str | None, dry_run: bool, older: bool, numbers: tu
     if dry_run or not survey.send:
         _tell_of_survey(replaying, survey, loaded)
         return
+    if sys.stderr.isatty():
+        click.echo(f"sending {survey.send.total()}; Ctrl-C ends it, and nothing is lost", err=True)
     with state.changed_as_owner(loaded.state_dir):
         report = uvloop.run(_run(replaying))
     _tell(report, loaded)

@@ -28,8 +28,6 @@ _COMMANDS = {
     "demo": "Receiver, synthetic live traffic and daemon together.",
     "offsets": "Show and change where reading resumes.",
     "dead-letter": "Show the events that were refused, and send them again.",
-    "offsets": "Show and change where reading resumes.",
-    "dead-letter": "Show the events that were refused, and send them again.",
     "reload": "Ask the running daemon to read its configuration again.",
 }
 

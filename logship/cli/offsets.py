@@ -69,6 +69,7 @@ def list_(config: Path, as_json: bool) -> None:
       the same, cut short  its end was cut off: reading resumes at its end
       another one          rotated or replaced: the one that was read is searched for among its siblings
       not there            likewise
+    SEEN is UTC, and exact to an hour.
     """  # noqa: D301 - click reads \b
     logs.configure(level="warning")
     checkpoint = Checkpoint.open(state.directory(config), read_only=True)
@@ -88,7 +89,7 @@ def _row(place: Place) -> tuple[object, ...]:
     position = place.position
     told = _STATES[place.state] + (f": {place.error}" if place.error else "")
     finished = ", finished" if position.finished else ""
-    seen = _written(position.seen)
+    seen = _written(position.seen)[:16].replace("T", " ")
     return position.source, position.path, position.offset, place.size, place.behind, told + finished, seen
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Collection, Sequence
+from typing import Literal
 
 import click
 
@@ -12,6 +13,10 @@ from logship.records import readable
 
 # What steers a terminal: C0, DEL, C1, and the marks that turn text around. Logs and answers are written by strangers.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+# Columns that a narrow terminal folds, so that the others need not be.
+_LONG = frozenset(("path", "file", "url", "detail", "user_agent"))
 
 
 def show(columns: Sequence[str], rows: Sequence[Sequence[object]], *, numbers: Collection[str] = ()) -> None:
@@ -50,7 +55,8 @@ def _draw(columns: Sequence[str], rows: list[list[str]], numbers: Collection[str
 
     made = Table(box=SIMPLE_HEAD)
     for name in columns:
-        made.add_column(name, overflow="fold", justify="right" if name in numbers else "left")
+        side: Literal["left", "right"] = "right" if name in numbers else "left"
+        made.add_column(name, overflow="fold", justify=side, no_wrap=name not in _LONG)
     for row in rows:
         made.add_row(*map(Text, row))
     Console().print(made)
