@@ -90,6 +90,20 @@ def with_host(layout: Format) -> tuple[Format, str]:
     return better, f'LogFormat "{_quoted(better.text or "")}" {better.name}'
 
 
+def suggested(program: str, *, many: bool) -> tuple[str, tuple[str, ...]]:
+    """Return a format for a server that writes no file yet, and the directives for it, in which PATH is the log's."""
+    nginx, apache = (
+        Format("nginx", "combined", COMBINED),
+        Format("apache", "combined", _APACHE_COMMON + "%O" + _TO_COMBINED),
+    )
+    plain = nginx if program == "nginx" else apache
+    log = "access_log PATH {};" if program == "nginx" else "CustomLog PATH {}"
+    if not many:
+        return "combined", (log.format("combined"),)
+    better, directive = with_host(plain)
+    return value(better), (directive, log.format(better.name))
+
+
 def _log_format(layout: Format) -> str:
     escape = "" if layout.escape == "default" else f"escape={layout.escape} "
     return f"log_format {layout.name} {escape}{_in_quotes(layout.text or '')};"

@@ -89,17 +89,18 @@ def suggested(configurations: Sequence[Found], look: Callable[[str], str]) -> So
     servers = [server for server in found.servers if server.serves]
     sites = _sites(servers)
     path = found.fallback if not look(found.fallback) else os.path.join(os.path.dirname(found.fallback), "logship.log")
-    directive = f"access_log {path} combined;" if found.program == "nginx" else f"CustomLog {path} combined"
     secure = {hosts.bare(name) for server in servers if server.https for name in server.names}
     origin = _origin(sites[0], secure) if len(sites) == 1 and _real(sites[0]) else None
+    format_, steps = layouts.suggested(found.program, many=len(sites) > 1)
     return Source(
         path=(path,),
-        format="combined",
+        format=format_,
         origin="",
         site=origin,
+        hosts=tuple(name for site in sites for name in _all_hosts(site)) if len(sites) > 1 else (),
         trouble=f"{found.program} writes no access log yet that could be followed. Add this to its configuration:",
-        needs="" if origin else "site",
-        steps=(directive,),
+        steps=tuple(step.replace("PATH", path) for step in steps),
+        needs="" if origin else "host" if len(sites) > 1 else "site",
         program=found.program,
     )
 

@@ -115,3 +115,11 @@ def _flow(value: str) -> str:
 def test_values_that_yaml_would_read_otherwise_are_quoted(text: str) -> None:
     """Nothing of a web server's configuration is YAML of its own."""
     assert write.scalar(text)[0] in "'\""
+
+
+def test_a_log_is_suggested_for_many_sites_with_their_hosts(nginx) -> None:
+    """All of it on standard output: the file to add is one in which sites can be told apart."""
+    written = nginx("access_log /dev/stdout; server { server_name a.example; } server { server_name b.example; }")
+    assert written.one.hosts == ("a.example", "b.example")
+    assert "log_format vhost_combined '$host:$server_port $remote_addr" in written.text
+    assert "access_log /var/log/nginx/access.log vhost_combined;" in written.text
