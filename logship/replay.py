@@ -187,13 +187,13 @@ class Replay:
         event, at = _event(letter.entry.get("event")), letter.entry.get("event_time")
         if event is None or not isinstance(at, int | float | None):
             return UNUSABLE
-        name = self._to or letter.entry.get("destination")
+        name = self._to or str(letter.entry.get("destination"))
         if name not in self._settings:
             return NO_DESTINATION
         if self._oldest is not None and at is not None and self._now() - at > self._oldest:
             return TOO_OLD
         # The span is the entry's place among the dead letters: by it an answer finds back to its entry.
-        return Delivery(str(name), event, at, Span(0, letter.number, letter.number + 1, 1))
+        return Delivery(name, event, at, Span(0, letter.number, letter.number + 1, 1))
 
     def _refuse_missing(self, last: int) -> None:
         if missing := sorted(number for number in self._numbers if not 0 < number <= last):

@@ -187,9 +187,12 @@ async def test_a_destination_that_is_gone_needs_another(world):
     with pytest.raises(LogshipError, match=r'--to her: .*did you mean "here"'):
         world.replay(to="her").survey()
     assert world.replay(numbers=[1]).survey().send == {"here": 1}
+    world.write(letter("/c", destination=["here"]))
+    assert (await world.replay(numbers=[1, 3]).run()).stay[replay.NO_DESTINATION] == 1
+    world.write(letter("/a"))
     replaying = world.replay(to="here")
-    assert [(number, sent.destination) for number, sent in replaying.chosen()] == [(1, "here"), (2, "here")]
-    assert (await replaying.run()).accepted == 2
+    assert [(number, sent.destination) for number, sent in replaying.chosen()] == [(n, "here") for n in (1, 2, 3)]
+    assert (await replaying.run()).accepted == 3
 
 
 @pytest.mark.parametrize("number", [0, 3])
