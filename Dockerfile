@@ -1,7 +1,7 @@
 # logship as a sidecar: numeric user, read-only root, state in a volume, nothing but Python inside.
 #
 #   docker build -t logship .
-#   docker run --read-only -v ./logship.yaml:/etc/logship/logship.yaml:ro -v logs:/var/log/nginx:ro -v state:/var/lib/logship logship
+#   docker run --read-only -v ./config:/etc/logship:ro -v logs:/var/log/nginx:ro -v state:/var/lib/logship logship
 
 FROM python:3.11-slim-bookworm AS build
 WORKDIR /src

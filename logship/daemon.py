@@ -30,6 +30,8 @@ from logship.servicemanager import ServiceManager
 
 log = structlog.get_logger(__name__)
 
+_READY_LOOK = 0.1  # seconds between two looks until READY was said
+_WAIT_FOR_API = 30.0  # seconds; the unit's TimeoutStartSec is twice that
 _LOOK_EVERY = 1.0  # seconds between two looks at the configuration file
 _AFTER_DAMAGE = {
     "previous": "what was settled since the save before is sent again",
@@ -170,11 +172,17 @@ class Daemon:
                 loop.remove_signal_handler(number)
 
     async def _report_to_manager(self) -> None:
-        """Say READY once files are followed and destinations can deliver; then feed the watchdog from the loop."""
-        said_ready = False
+        """Say READY once files are followed and destinations can deliver; then feed the watchdog from the loop.
+
+        An API that is down at boot must not make the start fail: after a while READY is said all the same, and STATUS
+        tells what is the matter.
+        """
+        deadline = time.monotonic() + _WAIT_FOR_API
+        while not (self.ready() or (self.following and time.monotonic() > deadline)):
+            self._manager.tell("WATCHDOG=1", f"STATUS={self.pipeline.summary()}")
+            await asyncio.sleep(_READY_LOOK)
+        self._manager.tell("READY=1")
         while True:
-            if not said_ready and self.ready():
-                said_ready = self._manager.tell("READY=1")
             self._manager.tell("WATCHDOG=1", f"STATUS={self.pipeline.summary()}")
             await asyncio.sleep(self._manager.interval)
 
