@@ -76,7 +76,7 @@ class Plain:
 
 
 class Unpacked:
-    """A compressed file, decompressed forwards. The last bytes stay at hand; going back further starts over."""
+    """A compressed file, decompressed forwards. Its first and last bytes stay at hand; going back more starts over."""
 
     packed = True
     _STEP = 128 * 1024
@@ -85,11 +85,14 @@ class Unpacked:
     def __init__(self, fd: int, kind: str) -> None:
         self._file: IO[bytes] = os.fdopen(fd, "rb")
         self._stream = _unpack(self._file, kind)
+        self._head = b""
         self._window = b""
         self._start = 0
 
     def pread(self, size: int, at: int) -> bytes:
         """Return up to ``size`` decompressed bytes from ``at``. Damage, or an end that is not there yet: OSError."""
+        if at + size <= len(self._head):
+            return self._head[at : at + size]
         try:
             if at < self._start:
                 self._stream.seek(0)
@@ -97,6 +100,8 @@ class Unpacked:
             while self._start + len(self._window) < at + size:
                 if not (more := self._stream.read(self._STEP)):
                     break
+                if not self._start and not self._window:
+                    self._head = more[: self._KEEP]
                 keep = max(0, min(len(self._window), len(self._window) + self._start - at + self._KEEP))
                 self._start += len(self._window) - keep
                 self._window = self._window[len(self._window) - keep :] + more

@@ -8,6 +8,7 @@ its content is swapped (`adopt`), its key and offset stay. When what was read do
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 from logship.progress.fingerprint import BEFORE, HEAD, Anchor, Fingerprint
 from logship.records import Chunk
@@ -123,7 +124,7 @@ class LogFile:
             piece = self._lines.feed(block)
             if piece:
                 self._settle_end(at + len(block), short=len(block) < size)
-                return self._chunk(piece, content)
+                return self._chunk(piece, content, piece.data or block[: piece.end - at])
             if len(block) < size:
                 self._settle_end(at + len(block), short=True)
                 return self._last(content) if self.ending else None
@@ -196,24 +197,24 @@ class LogFile:
         if short and self._lines.seen == end:
             self.ready = self.ending and not self.ended
 
-    def _chunk(self, piece: Piece, content: Content, *, final: bool = False) -> Chunk:
-        if len(piece.data) >= BEFORE:
-            self._before = piece.data[-BEFORE:]
-        elif piece.data:
-            self._before = (self._before + piece.data)[-BEFORE:]
-        else:
-            self._before = _before(content, piece.end)
+    def _chunk(self, piece: Piece, content: Content, tail: bytes, *, final: bool = False) -> Chunk:
+        """Make a piece into a chunk, and its last bytes into the next anchor. Nothing may fail here: it has passed."""
+        whole = self._before + tail if len(tail) < BEFORE and piece.data else tail
+        self._before = whole[-BEFORE:]
         if len(self._head) < HEAD:
-            self._head = _longer(self._head, content.pread(HEAD, 0))
+            with suppress(OSError):
+                self._head = _longer(self._head, content.pread(HEAD, 0))
         if content.packed:
             self._marks.append((piece.end, self._before))
         return Chunk(self.key, self.source, self.path, piece.data, piece.start, piece.end, final, piece.oversized)
 
     def _last(self, content: Content) -> Chunk | None:
         """Pass on what is left without a line end."""
+        data = content.pread(LIMIT + BLOCK, self.offset)
+        tail = data if len(data) <= LIMIT else _before(content, max(self._lines.seen, self.offset + len(data)))
         self.ended, self.ready = True, False
-        rest = self._lines.rest(content.pread(LIMIT + BLOCK, self.offset))
-        return self._chunk(rest, content, final=True) if rest else None
+        rest = self._lines.rest(data)
+        return self._chunk(rest, content, tail, final=True) if rest else None
 
     def _anchor(self, watermark: int) -> tuple[int, Anchor] | None:
         if watermark == self.offset:

@@ -43,10 +43,10 @@ class Match:
 
 @dataclass(slots=True)
 class Found:
-    """What one scan saw. A path with a trouble is neither there nor gone: nothing is known about it."""
+    """What one scan saw. A path with a trouble is there, perhaps, but nothing is known about it."""
 
     matches: list[Match] = field(default_factory=list)
-    troubles: dict[str, str] = field(default_factory=dict)
+    troubles: dict[str, Followed] = field(default_factory=dict)
     directories: set[str] = field(default_factory=set)
 
 
@@ -102,8 +102,8 @@ def _look(source: Followed, path: str, literal: bool, found: Found) -> Match | N
         content.refuse(path, seen)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, LogshipError) as error:
-        found.troubles[path] = getattr(error, "strerror", None) or str(error)
+    except (OSError, LogshipError):
+        found.troubles.setdefault(path, source)
         return None
     found.directories.add(os.path.dirname(path))
     if os.path.islink(path):

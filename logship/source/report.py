@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from logship.metrics import Metrics
 from logship.progress.ledger import Ledger
@@ -18,18 +18,17 @@ class Gauges:
         self._ledger = ledger
         self._shown: dict[tuple[str, str], tuple[int, int]] = {}
 
-    def set(self, trails: Iterable[Trail], refused: Iterable[str]) -> None:
+    def set(self, trails: Iterable[Trail]) -> None:
         """Show what is there now, and forget the series of what is not."""
         behind: dict[tuple[str, str], tuple[int, int]] = {}
-        troubled, held, followed = set(refused), 0, 0
+        troubled = held = followed = 0
         for trail in trails:
-            if trail.trouble:
-                troubled.add(trail.path)
+            troubled += bool(trail.trouble)
             for file in trail.files:
                 behind[file.source, _label(file)] = file.behind, file.offset - self._ledger.watermark(file.key)
                 held += file.size if file.content and not file.links else 0
                 followed += file.content is not None
-        self._metrics.files_unreadable.set(len(troubled))
+        self._metrics.files_unreadable.set(troubled)
         self._metrics.files_followed.set(followed)
         self._metrics.deleted_bytes_held.set(held)
         self._show(behind)
@@ -44,22 +43,15 @@ class Gauges:
         self._shown = behind
 
 
-def describe(
-    trails: Iterable[Trail], refused: Mapping[str, tuple[str, str]], ledger: Ledger
-) -> list[dict[str, object]]:
-    """Describe every file, and every path that cannot be followed. ``refused``: its source and the reason, by path."""
+def describe(trails: Iterable[Trail], ledger: Ledger) -> list[dict[str, object]]:
+    """Describe every file, and every path that cannot be followed."""
     described: list[dict[str, object]] = []
-    refused = dict(refused)
     for trail in trails:
         described += [_describe(trail, file, ledger) for file in trail.files]
-        if trail.live:
-            refused.pop(trail.path, None)
-        elif trail.trouble:
-            refused[trail.path] = trail.source.name, trail.trouble
-    return described + [
-        {"source": source, "path": path, "state": "unreadable", "error": error}
-        for path, (source, error) in refused.items()
-    ]
+        if trail.trouble and not trail.live:
+            trouble = {"source": trail.source.name, "path": trail.path, "state": "unreadable", "error": trail.trouble}
+            described.append(dict(trouble))
+    return described
 
 
 def _describe(trail: Trail, file: LogFile, ledger: Ledger) -> dict[str, object]:

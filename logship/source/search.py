@@ -27,7 +27,7 @@ from logship.source.file import LogFile
 from logship.source.openfiles import OpenFiles, is_out_of_descriptors
 from logship.source.quest import Quest
 from logship.source.siblings import Id, Sibling
-from logship.source.trail import Lost, Timing, Trail, position
+from logship.source.trail import Finished, Lost, Timing, Trail, position
 
 log = structlog.get_logger(__name__)
 
@@ -38,12 +38,9 @@ class _Opened:
 
     content: content.Plain
     id: Id
+    fingerprint: Fingerprint
     offset: int
     saved: Position | None = None
-
-    def fingerprint(self) -> Fingerprint:
-        """Return its fingerprint: a sibling with the same one is a copy."""
-        return Fingerprint.of(self.content.pread(HEAD, 0))
 
 
 class Search:
@@ -51,7 +48,7 @@ class Search:
 
     Args:
         open_files: where generations are entered and left.
-        finished: positions of files that were read to their end, by id; one that is taken up again is removed.
+        finished: what was read to its end; what is taken up again is removed.
         ledger: told of generations that begin and end.
         metrics: where to count.
         timing: how long to go on searching for a saved file.
@@ -63,7 +60,7 @@ class Search:
     def __init__(
         self,
         open_files: OpenFiles,
-        finished: dict[Id, Position],
+        finished: Finished,
         *,
         ledger: Ledger,
         metrics: Metrics,
@@ -107,15 +104,20 @@ class Search:
 
     def truncated(self, trail: Trail, file: LogFile) -> None:
         """Part with what was read: perhaps a copy of it is found. What is there now is another generation."""
-        start = file.begins_here()
+        try:
+            start = file.begins_here()
+        except OSError as error:
+            self._open.shut(file)  # opened again by the next sweep, which finds that it is not what it was
+            self.fail(trail, error)
+            return
         body, gone, live = file.detach(), file.gone, trail.live is file
         log.warning("file.truncated", path=file.path, source=file.source, offset=file.offset, unread_bytes=file.behind)
         self._metrics.file_events.labels("truncated").inc()
         place = trail.files.index(file)
         self.lose(trail, file)
-        if body is None:
+        made = self._begin(trail, file.path, body, start) if body else None
+        if made is None:
             return
-        made = self._begin(trail, file.path, body, start)
         made.gone = gone
         trail.files.insert(place, made)
         trail.live = made if live else trail.live
@@ -139,7 +141,7 @@ class Search:
         if not trail.live:
             trail.trouble, before = "", trail.trouble
             try:
-                opened = self._opened(trail, self._open.open(trail.path))
+                opened = self._opened(trail)
             except (FileNotFoundError, NotADirectoryError):
                 pass
             except (OSError, LogshipError) as error:
@@ -160,28 +162,40 @@ class Search:
             else:
                 trail.since = min(trail.since or each.seen, each.seen)
 
-    def _opened(self, trail: Trail, body: content.Plain) -> _Opened:
+    def _opened(self, trail: Trail) -> _Opened:
+        body = self._open.open(trail.path)
+        try:
+            return self._placed(trail, body)
+        except BaseException:
+            body.close()
+            raise
+
+    def _placed(self, trail: Trail, body: content.Plain) -> _Opened:
+        """Find where to read from, in what lies at the path."""
         seen = body.stat()
-        there = (seen.st_dev, seen.st_ino)
-        for saved in [*trail.saved, *filter(None, [self._finished.get(there)])]:
+        there, head = (seen.st_dev, seen.st_ino), Fingerprint.of(body.pread(HEAD, 0))
+        for saved in [*trail.saved, *self._finished.at(there)]:
             same = (saved.device, saved.inode) == there
             empty = same and not saved.fingerprint.length
             if empty or files.proves(body, (saved.offset, saved.fingerprint, saved.anchor)):
-                return _Opened(body, there, saved.offset, saved)
+                return _Opened(body, there, head, saved.offset, saved)
             if same and files.is_cut(body, seen.st_size, saved.offset, saved.fingerprint):
-                return _Opened(body, there, seen.st_size, saved)
+                return _Opened(body, there, head, seen.st_size, saved)
         for old in trail.files[-1:]:
             if old.offset and not old.behind and old.prove(body):  # replaced by itself: a copy moved into its place
-                return _Opened(body, there, old.offset)
-        return _Opened(body, there, files.start_of_last_line(body, seen.st_size) if trail.skip else 0)
+                return _Opened(body, there, head, old.offset)
+        return _Opened(body, there, head, files.start_of_last_line(body, seen.st_size) if trail.skip else 0)
 
     def _go_live(self, trail: Trail, opened: _Opened) -> None:
         if opened.id in self._open.by_id:
             opened.content.close()
             return
-        if opened.saved:
-            self._finished.pop(opened.id, None)
         file = self._begin(trail, trail.path, opened.content, opened.offset)
+        if file is None:
+            trail.saved += [opened.saved] if opened.saved else []
+            return
+        if opened.saved:
+            self._finished.drop(opened.saved)
         trail.go_live(file)
         trail.skip = False
         self._tell("resumed" if opened.saved else "opened", trail, file)
@@ -190,14 +204,14 @@ class Search:
 
     def _quest(self, trail: Trail, opened: _Opened | None) -> Quest:
         elsewhere = trail.elsewhere | {os.path.dirname(lost.position.path) for lost in trail.lost}
-        finished = [one.fingerprint for one in self._finished.values()]
+        finished = [one.fingerprint for one in self._finished]
         return Quest(
             path=trail.real,
             directories=[os.path.dirname(trail.path), *elsewhere],
             wanted=[one.wanted() for one in trail.lost],
             taken={*self._open.by_id, *([opened.id] if opened else [])},
             known=trail.known,
-            ours=[*trail.ours(), *finished, *([opened.fingerprint()] if opened else [])],
+            ours=[*trail.ours(), *finished, *([opened.fingerprint] if opened else [])],
             named=set(trail.named),
             since=trail.since,
         )
@@ -227,25 +241,33 @@ class Search:
 
     def _take_in(self, trail: Trail, sibling: Sibling, lost: Lost | None, body: content.Content | None) -> None:
         """Read an old generation: where it was left, or from its beginning when nobody has read it."""
-        try:
-            body = body or content.open_any(sibling.path)
-        except (OSError, LogshipError):
+        if sibling.id in self._open.by_id:
+            if body:
+                body.close()
+            return
+        file = self._begin_old(trail, sibling, lost, body)
+        if file is None:  # renamed or unreadable: the next search asks for it again
+            trail.lost += [lost] if lost else []
             trail.known = {id_: head for id_, head in (trail.known or {}).items() if id_ != sibling.id}
-            trail.named.add(sibling.id)  # renamed or unreadable: the next search asks for it again
+            trail.named.add(sibling.id)
             return
-        seen = body.stat()
-        if (seen.st_dev, seen.st_ino) in self._open.by_id:
-            body.close()
-            return
-        if lost and lost.file:
-            file = lost.file
-            file.adopt(body)
-            file.path = sibling.path
-        else:
-            file = self._begin(trail, sibling.path, body, lost.position.offset if lost else 0)
         file.gone = "rotated"
         trail.add(file, lost.successor if lost else _younger(trail, sibling))
         self._tell("resumed" if lost else "opened", trail, file)
+
+    def _begin_old(
+        self, trail: Trail, sibling: Sibling, lost: Lost | None, body: content.Content | None
+    ) -> LogFile | None:
+        try:
+            body = body or content.open_any(sibling.path)
+            if lost and lost.file:
+                lost.file.adopt(body)
+        except (OSError, LogshipError):
+            return None
+        if lost and lost.file:
+            lost.file.path = sibling.path
+            return lost.file
+        return self._begin(trail, sibling.path, body, lost.position.offset if lost else 0)
 
     def _is_hopeless(self, lost: Lost, *, failed: bool) -> bool:
         """Tell whether to stop searching: a copy is there at once or never, but a saved file may be mounted again."""
@@ -264,8 +286,14 @@ class Search:
         if file.behind:
             log.error("file.bytes_lost", path=trail.path, bytes=file.behind, meaning="truncated before they were read")
 
-    def _begin(self, trail: Trail, path: str, body: content.Content, offset: int) -> LogFile:
-        file = LogFile(next(self._keys), trail.source.name, path, body, offset, trail.source.cut)
+    def _begin(self, trail: Trail, path: str, body: content.Content, offset: int) -> LogFile | None:
+        """Begin a generation. None: it could be opened, but not read."""
+        try:
+            file = LogFile(next(self._keys), trail.source.name, path, body, offset, trail.source.cut)
+        except OSError as error:
+            body.close()
+            self.fail(trail, error)
+            return None
         self._ledger.begin(file.key, offset)
         return file
 
@@ -282,12 +310,18 @@ def _younger(trail: Trail, sibling: Sibling) -> LogFile | None:
     return next((each for each in unread if each.content and each.content.stat().st_mtime_ns > sibling.mtime_ns), None)
 
 
-def whereabouts(positions: Iterable[Position]) -> dict[Id, Sibling | None]:
-    """Return where finished files are now, in the directories where they were; what cannot be told is left out."""
+def whereabouts(finished: Iterable[Position]) -> list[tuple[Position, Sibling | None]]:
+    """Return where finished files are now, in the directories where they were. What cannot be told is left out."""
     listing = siblings.Listing()
-    found: dict[Id, Sibling | None] = {}
-    for each in positions:
+    found: list[tuple[Position, Sibling | None]] = []
+    for each in finished:
         with suppress(OSError):
             there = listing.with_inode(each.inode, [os.path.dirname(each.path)])
-            found[each.device, each.inode] = next(there, None)
+            found.append((each, next((one for one in there if _is_still(each, one)), None)))
     return found
+
+
+def _is_still(finished: Position, sibling: Sibling) -> bool:
+    """Tell whether a file with that inode is the one that was finished."""
+    head = siblings.head(sibling.path, HEAD)
+    return finished.fingerprint.matches(head) and bool(finished.fingerprint.length or not sibling.size)

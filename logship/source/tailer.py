@@ -35,7 +35,7 @@ from logship.source.paths import Followed, Match
 from logship.source.report import Gauges
 from logship.source.search import Search
 from logship.source.siblings import Id
-from logship.source.trail import Timing, Trail, is_settled, position
+from logship.source.trail import Finished, Timing, Trail, is_settled, position
 from logship.source.watch import EVERYTHING, Wakeup
 
 __all__ = ["Followed", "Tailer", "Timing"]
@@ -96,9 +96,11 @@ class Tailer:
         self._timing = timing
         self._clock = clock
         self._wall = wall
-        self._saved, self._finished = _sorted_out(positions)
+        self._saved: list[Position] = []
+        self._finished = Finished()
+        for each in positions:
+            self._finished.put(each) if each.finished else self._saved.append(each)
         self._trails: dict[str, Trail] = {}
-        self._refused: dict[str, str] = {}
         self._queue: deque[Trail] = deque()
         self._open = OpenFiles(wakeup, timing, clock)
         self._gauges = Gauges(metrics, ledger)
@@ -117,7 +119,9 @@ class Tailer:
         self._looked: float | None = None  # when the last scan began, epoch seconds
         self._directories: set[str] = set()  # to be watched
         self._moved = False  # a directory's event has asked for a scan
+        self._assigned = self._sources  # by which trails have been given to sources
         self._more = asyncio.Event()
+        self._watcher: asyncio.Task[None] | None = None
         self._stopping = False
 
     async def chunks(self) -> AsyncIterator[Chunk]:
@@ -160,6 +164,8 @@ class Tailer:
 
     def close(self) -> None:
         """Close every file. `positions` stay as they are."""
+        if self._watcher:
+            self._watcher.cancel()
         for trail in self._trails.values():
             for file in trail.files:
                 self._open.leave(file)
@@ -176,9 +182,10 @@ class Tailer:
         found = [each for each in self._saved if now - each.seen < _KEEP]
         for trail in self._trails.values():
             found += trail.saved
-            found += [position(each.file, self._ledger, now) if each.file else each.position for each in trail.lost]
+            found += [position(each.file, self._ledger, now) for each in trail.lost if each.file]
+            found += [each.position for each in trail.lost if not each.file and now - each.position.seen < _KEEP]
             found += [position(each, self._ledger, now) for each in trail.files]
-        return found + list(self._finished.values())
+        return [*found, *self._finished]
 
     def status(self) -> list[dict[str, object]]:
         """Describe every file, and every path that cannot be followed and why.
@@ -186,13 +193,12 @@ class Tailer:
         Each has ``source``, ``path`` and ``state`` (following, draining, deleted, unreadable); a file also ``size``,
         ``offset``, ``settled`` and ``behind`` in bytes; what is unreadable has an ``error``.
         """
-        refused = {path: (self._owner_of(path), error) for path, error in self._refused.items()}
-        return report.describe(self._trails.values(), refused, self._ledger)
+        return report.describe(self._trails.values(), self._ledger)
 
     # Looking: when.
 
     async def _as_it_comes(self) -> AsyncGenerator[Chunk]:
-        watcher = asyncio.create_task(self._watch(), name="tailer: looking")
+        watcher = self._watcher = asyncio.create_task(self._watch(), name="tailer: looking")
         watcher.add_done_callback(lambda _: self._more.set())
         try:
             while not self._stopping:
@@ -258,7 +264,7 @@ class Tailer:
         await self._search.carry_out(due)
         for trail in due:
             self._enqueue(trail)
-        self._gauges.set(self._trails.values(), self._refused)
+        self._gauges.set(self._trails.values())
 
     # Looking: at directories.
 
@@ -285,16 +291,19 @@ class Tailer:
 
     def _meet(self, found: paths.Found) -> None:
         """Compare what is there with what is followed. Nothing is let go because a scan did not see it."""
-        self._report(found.troubles)
+        for path, source in found.troubles.items():
+            self._trails.setdefault(path, self._new(path, source))  # its own look will say what is wrong
         for match in sorted(found.matches, key=lambda each: len(each.path)):  # a log before its siblings
             self._meet_one(match)
-        for path in self._literal() - self._trails.keys() - found.troubles.keys():
+        for path in self._literal() - self._trails.keys():
             self._missing(path)
         self._meet_saved()
         for trail in self._trails.values():
-            self._assign(trail)
+            if self._assigned is not self._sources:
+                self._assign(trail)
             # Where nothing is, something may have come and gone between two looks.
             trail.searching |= bool(trail.lost) or not (trail.live or trail.dropped or trail.trouble)
+        self._assigned = self._sources
         self._seen.update(each.name for each in self._sources)
 
     def _meet_one(self, match: Match) -> None:
@@ -302,11 +311,14 @@ class Tailer:
             return
         parent = self._parent(match.path)
         if parent is None:
-            skip = match.source.name not in self._seen and match.source.start_at == "end"
-            self._trails[match.path] = Trail(match.path, match.source, skip=skip, since=self._looked)
-        elif not parent.skip and match.id not in (parent.known or ()) and match.id not in self._finished:
+            self._trails[match.path] = self._new(match.path, match.source)
+        elif not parent.skip and match.id not in (parent.known or ()):
             parent.named.add(match.id)
             parent.searching = True
+
+    def _new(self, path: str, source: Followed) -> Trail:
+        skip = source.name not in self._seen and source.start_at == "end"
+        return Trail(path, source, skip=skip, since=self._looked)
 
     def _has_moved(self, match: Match) -> bool:
         """Tell whether a file that we read has a new name that is a log of its own, and its old name is not there."""
@@ -360,8 +372,6 @@ class Tailer:
 
     def _assign(self, trail: Trail) -> None:
         """Give a trail to the first source that means it; none: it is dropped, and forgotten when all is settled."""
-        if trail.source in self._sources[:1]:
-            return
         owner = self._owner(trail.path)
         trail.dropped = owner is None
         if owner and owner is not trail.source:
@@ -371,32 +381,19 @@ class Tailer:
     def _owner(self, path: str) -> Followed | None:
         return next((each for each in self._sources if paths.owns(each, path)), None)
 
-    def _owner_of(self, path: str) -> str:
-        owner = self._owner(path)
-        return owner.name if owner else ""
-
-    def _report(self, troubles: dict[str, str]) -> None:
-        for path, text in troubles.items():
-            if text not in (self._refused.get(path), self._trails[path].trouble if path in self._trails else None):
-                log.warning("file.unreadable", path=path, source=self._owner_of(path), error=text)
-        self._refused = troubles
-
     async def _revisit(self) -> None:
         """See what became of the finished files: gone ones are forgotten, and one that has grown is read on."""
-        there = await asyncio.to_thread(search.whereabouts, list(self._finished.values()))
+        there = await asyncio.to_thread(search.whereabouts, list(self._finished))
         now = self._wall()
-        for id_, sibling in there.items():
-            finished = self._finished.get(id_)
-            if finished is None or id_ in self._open.by_id:
-                self._finished.pop(id_, None)
-            elif sibling is None:
+        for finished, sibling in there:
+            if sibling is None:
                 if now - finished.seen > self._timing.linger:
-                    del self._finished[id_]
-            elif sibling.size > finished.offset and not sibling.packed:
-                del self._finished[id_]
+                    self._finished.drop(finished)
+            elif sibling.size > finished.offset and not sibling.packed and sibling.id not in self._open.by_id:
+                self._finished.drop(finished)
                 self._saved.append(replace(finished, path=sibling.path, finished=False))
             else:
-                self._finished[id_] = replace(finished, path=sibling.path, seen=now)
+                self._finished.put(replace(finished, path=sibling.path, seen=now))
         self._meet_saved()
 
     # Looking: at paths and files.
@@ -414,7 +411,7 @@ class Tailer:
                 self._retire(trail, file)
             if not trail.live and self._is_forgotten(trail):
                 del self._trails[trail.path]
-        self._gauges.set(self._trails.values(), self._refused)
+        self._gauges.set(self._trails.values())
 
     def _trace(self, trail: Trail) -> None:
         """See who is at the path now."""
@@ -430,6 +427,7 @@ class Tailer:
             return
         there = (seen.st_dev, seen.st_ino)
         if trail.live and trail.live.id == there:
+            trail.trouble = trail.trouble if trail.live.content is None else ""
             return
         if there in self._open.by_id:
             self._welcome(trail, *self._open.by_id[there])
@@ -455,6 +453,8 @@ class Tailer:
             return
         with contextlib.suppress(OSError):
             file = self._intact(trail, file)
+        if not trail.live:
+            return
         file.gone = "rotated" if file.links else "replaced" if successor else "deleted"
         trail.live = None
         moved = files.link_of(file.content) if file.content else None
@@ -500,9 +500,9 @@ class Tailer:
         try:
             seen = os.stat(file.path)
             same = (seen.st_dev, seen.st_ino) == file.id
-            if same and seen.st_size == file.size and not trail.trouble:
+            if file is trail.live and same and seen.st_size == file.size and not trail.trouble:
                 return
-            body = self._open.open(file.path)
+            proven = self._prove(file, same=same)
         except (FileNotFoundError, NotADirectoryError):
             if file.gone:
                 self._search.lose(trail, file)
@@ -510,14 +510,25 @@ class Tailer:
         except (OSError, LogshipError) as error:
             self._search.fail(trail, error)
             return
-        if file.prove(body) or (same and not file.fingerprint().length):
-            file.adopt(body)
+        if proven:
             trail.trouble = ""
             self._open.enter(trail, file)
             self._enqueue(trail)
         else:
-            body.close()
             self._search.lose(trail, file)
+
+    def _prove(self, file: LogFile, *, same: bool) -> bool:
+        """Open a file's path, and go on there if it is the file. Of an empty one the inode is all there is to know."""
+        body = self._open.open(file.path)
+        try:
+            if file.prove(body) or (same and not file.fingerprint().length):
+                file.adopt(body)
+                return True
+        except BaseException:
+            body.close()
+            raise
+        body.close()
+        return False
 
     # Reading, and the end of it.
 
@@ -581,7 +592,7 @@ class Tailer:
         return self._clock() - file.quiet_since >= self._timing.linger * patience
 
     def _finish(self, trail: Trail, file: LogFile) -> None:
-        self._finished[file.id] = replace(position(file, self._ledger, self._wall()), finished=True)
+        self._finished.put(replace(position(file, self._ledger, self._wall()), finished=True))
         trail.heads.append(file.fingerprint())
         self._remove(trail, file)
         self._metrics.file_events.labels("closed").inc()
@@ -610,17 +621,6 @@ class Tailer:
                     file.ending = file.ready = age >= self._timing.linger
             self._enqueue(trail)
         return bool(self._queue)
-
-
-def _sorted_out(positions: Iterable[Position]) -> tuple[list[Position], dict[Id, Position]]:
-    """Tell what is to be read on from what was finished, by id."""
-    saved, finished = [], {}
-    for each in positions:
-        if each.finished:
-            finished[each.device, each.inode] = each
-        else:
-            saved.append(each)
-    return saved, finished
 
 
 def _survey(sources: Sequence[Followed], known: Mapping[str, Mapping[Id, Fingerprint]]) -> tuple[paths.Found, set[str]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from logship.progress.checkpoint import Position
@@ -135,6 +136,35 @@ class Trail:
         now = [each.fingerprint() for each in self.files]
         gone = [each.file.fingerprint() if each.file else each.position.fingerprint for each in self.lost]
         return [*self.heads, *now, *gone]
+
+
+@dataclass(slots=True)
+class Finished:
+    """Positions of files that were read to their end. An inode may be in it twice: it may have been used again."""
+
+    _positions: dict[tuple[Id, str], Position] = field(default_factory=dict)
+
+    def __iter__(self) -> Iterator[Position]:
+        return iter(list(self._positions.values()))
+
+    def __len__(self) -> int:
+        return len(self._positions)
+
+    def put(self, position: Position) -> None:
+        """Remember a file, or what is new about it."""
+        self._positions[self._key(position)] = position
+
+    def drop(self, position: Position) -> None:
+        """Forget a file."""
+        self._positions.pop(self._key(position), None)
+
+    def at(self, id_: Id) -> list[Position]:
+        """Return what was finished under this device and inode."""
+        return [each for (there, _), each in self._positions.items() if there == id_]
+
+    @staticmethod
+    def _key(position: Position) -> tuple[Id, str]:
+        return (position.device, position.inode), position.fingerprint.digest
 
 
 def position(file: LogFile, ledger: Ledger, now: float) -> Position:

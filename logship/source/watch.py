@@ -204,19 +204,26 @@ class Wakeup:
 class _Shot:
     """One armed watch, called back by watchdog. Its id tells it from an earlier one for the same file."""
 
-    __slots__ = ("_wakeup", "id", "token", "wd")
+    __slots__ = ("_told", "_wakeup", "id", "token", "wd")
 
     def __init__(self, wakeup: Wakeup, token: str) -> None:
         self._wakeup = wakeup
         self.token = token
         self.id = id(self)
         self.wd = -1
+        self._told = False
 
     def on_event(self, event: object) -> None:
-        self._wakeup._notice(self)
+        self._tell()
 
     def on_watch_deleted(self, wd: int) -> None:
-        self._wakeup._notice(self)
+        self._tell()
+
+    def _tell(self) -> None:
+        """Pass on the first thing that happens; that the watch is used up then is no news."""
+        if not self._told:
+            self._told = True
+            self._wakeup._notice(self)
 
     def on_queue_overflow(self) -> None:
         self._wakeup._overflow()
