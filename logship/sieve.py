@@ -23,7 +23,7 @@ from logship.router import audience
 from logship.router.table import COURSE_FIELDS, Course, Table
 
 _SAMPLE_LINES = 50  # what detection looks at; a file that mixes formats shows it within fewer
-_REMEMBERED = 2048  # keys a generation, and User-Agents: a busy site needs hundreds, and 65,536 cost 40 MB
+_REMEMBERED = 8192  # keys a generation, and User-Agents: a busy site needs hundreds, and 65,536 cost 40 MB
 _ANY_MACHINE = "machine"
 _NOT_IN_KEYS = frozenset(("content_type",))  # what no key ever holds is known all the same where the format lacks it
 _FIELDS = frozenset(Record.__dataclass_fields__) | {"bot"}

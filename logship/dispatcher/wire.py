@@ -34,6 +34,7 @@ from aiohttp.resolver import ThreadedResolver
 from aiohttp.streams import StreamReader
 from yarl import URL
 
+from logship.dispatcher.ear import Ear
 from logship.errors import ConfigError, LogshipError, Problem
 from logship.records import Delivered, Misconfigured, Refused, TryAgain, Verdict
 from logship.settings import DestinationSettings
@@ -55,6 +56,7 @@ _DAWDLING_BODY = 1.0
 _LONGEST_RETRY_AFTER = 3600.0
 # uvloop counts in whole milliseconds, and a timer may fire that much early.
 _TICK = 0.001
+_ACCEPTED = Delivered(202)
 _AGAIN = frozenset((408, 425, 429))
 _TOO_LARGE = frozenset((413, 414))
 _NAMES_ITS_ERRORS = frozenset((400, 422))
@@ -115,7 +117,8 @@ class Line:
     """
 
     __slots__ = (
-        *("_clock", "_connection", "_deadline", "_idle", "_idle_since", "_protocol", "_timed_out", "_timer", "_wire"),
+        *("_clock", "_connection", "_deadline", "_ear", "_idle", "_idle_since", "_protocol", "_timed_out", "_timer"),
+        "_wire",
         *("answered_at", "sent_at"),
     )
 
@@ -124,6 +127,7 @@ class Line:
         self._clock = wire.clock
         self._connection: Connection | None = None
         self._protocol: ResponseHandler | None = None
+        self._ear: Ear | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._deadline = math.inf
         self._idle: float | None = None  # not known before the first answer
@@ -150,14 +154,22 @@ class Line:
 
     async def post(self, request: bytes) -> Verdict:
         """Send one request and return the verdict on its answer. The line must be `ready`."""
-        protocol = self._protocol
+        protocol, ear = self._protocol, self._ear
         assert protocol is not None
+        assert ear is not None
         transport = protocol.transport
         assert transport is not None
         self.sent_at = now = self._clock()
         self._deadline = now + self._wire.total
+        answer = ear.listen()
         transport.write(request)
         try:
+            if await answer:
+                self.answered_at = self._idle_since = self._clock()
+                self._deadline = math.inf
+                if self._idle is None:
+                    self._idle = _LONGEST_IDLE  # a plain answer has no Keep-Alive
+                return _ACCEPTED
             message, payload = await protocol.read()
             while 100 <= message.code < 200 and message.code != 101:
                 message, payload = await protocol.read()
@@ -189,7 +201,7 @@ class Line:
             self._timer.cancel()
         if self._connection is not None:
             self._connection.close()
-        self._connection = self._protocol = self._timer = None
+        self._connection = self._protocol = self._ear = self._timer = None
         self._deadline = math.inf
         self._timed_out = False
 
@@ -198,7 +210,9 @@ class Line:
         assert protocol is not None
         # No Accept-Encoding is sent, and nothing is unpacked: no small answer can become a large one.
         protocol.set_response_params(read_until_eof=True, auto_decompress=False, read_bufsize=_READ_BUFFER)
-        self._connection, self._protocol = connection, protocol
+        assert protocol.transport is not None
+        self._connection, self._protocol, self._ear = connection, protocol, Ear(protocol)
+        protocol.transport.set_protocol(self._ear)
         self._idle_since = self._clock()
         self._idle = None
         self._arm(min(_LONGEST_IDLE, self._wire.total))

@@ -1,0 +1,76 @@
+"""Listen to one connection: know a plain acceptance at a glance, and leave every other answer to the real parser.
+
+Nearly all answers are one and the same ``202`` that comes whole and says nothing. Parsing it in full costs more than
+all else that happens to an event, and for nothing. So `Ear` stands between a transport and the protocol that aiohttp
+made for it: an answer that `is_plain` ends there; anything else goes on to that protocol, bytes untouched, and is
+parsed as ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+_HEAD = b"HTTP/1.1 202 "
+_LENGTH = b"\r\ncontent-length:"
+# What makes an answer more than plain: its framing, its connection's end, a drop to be counted, a folded line.
+_TELLING = (b"transfer-encoding", b"close", b"upgrade", b"x-plausible-dropped", b"keep-alive:", b"\r\n ", b"\r\n\t")
+
+
+def is_plain(data: bytes) -> bool:
+    """Tell whether these bytes are one whole 202 answer that says no more than that. In doubt, False."""
+    end = data.find(b"\r\n\r\n")
+    if end < 0 or not data.startswith(_HEAD):
+        return False
+    head = data[:end].lower()
+    at = head.find(_LENGTH)
+    if at < 0 or head.find(_LENGTH, at + 1) >= 0:
+        return False
+    for telling in _TELLING:
+        if telling in head:
+            return False
+    length = head[at + len(_LENGTH) :].partition(b"\r\n")[0].strip()
+    return length.isdigit() and len(length) < 6 and len(data) == end + 4 + int(length)
+
+
+class Ear(asyncio.Protocol):
+    """The protocol of a transport whose answers are awaited one at a time. ``parser`` takes what is not plain."""
+
+    def __init__(self, parser: asyncio.Protocol) -> None:
+        self._parser = parser
+        self._answer: asyncio.Future[bool] | None = None
+        self._last_plain = b""
+
+    def listen(self) -> asyncio.Future[bool]:
+        """Return the future of the next answer. True: plain; False: the parser has it, or the connection is lost."""
+        self._answer = asyncio.get_running_loop().create_future()
+        return self._answer
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes of an answer."""
+        answer, self._answer = self._answer, None
+        if answer is not None and not answer.done():
+            # Within a second a server's answers are often the same to the letter.
+            if data == self._last_plain or is_plain(data):
+                self._last_plain = data
+                answer.set_result(True)
+                return
+            answer.set_result(False)
+        self._parser.data_received(data)
+
+    def eof_received(self) -> bool | None:
+        """Pass on that the server will say no more."""
+        return self._parser.eof_received()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Pass on the end of the connection; whoever awaits an answer learns of it from the parser."""
+        self._parser.connection_lost(exc)
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_result(False)
+
+    def pause_writing(self) -> None:
+        """Pass on that the transport's buffer is full."""
+        self._parser.pause_writing()
+
+    def resume_writing(self) -> None:
+        """Pass on that it has room again."""
+        self._parser.resume_writing()
