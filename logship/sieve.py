@@ -23,7 +23,7 @@ from logship.router import audience
 from logship.router.table import COURSE_FIELDS, Course, Table
 
 _SAMPLE_LINES = 50  # what detection looks at; a file that mixes formats shows it within fewer
-_REMEMBERED = 8192  # keys a generation, and User-Agents: a busy site needs hundreds, and 65,536 cost 40 MB
+_REMEMBERED = 4096  # keys a generation, and User-Agents: a busy site needs thousands, and 65,536 cost 40 MB
 _ANY_MACHINE = "machine"
 _NOT_IN_KEYS = frozenset(("content_type",))  # what no key ever holds is known all the same where the format lacks it
 _FIELDS = frozenset(Record.__dataclass_fields__) | {"bot"}
@@ -126,8 +126,9 @@ class Strainer:
         sifted = Sifted(nul_bytes=data.count(b"\0"))
         parser, table, dropped = self.parser, self._table, sifted.dropped
         outline, verdicts, kinds = parser.outline, self._verdicts, self._kinds
+        number = 0
         for offset, line in wrappers.lines(parser.format.wrapper, data):
-            sifted.lines += 1
+            number += 1
             row = outline(line)
             if row is None:
                 self._sift_in_full(start + offset, line, sifted, oldest)
@@ -149,6 +150,7 @@ class Strainer:
             record = parser.record(row, verdict.record)
             decision = table.follow(fate, record) if fate is not None else table.route(record)
             self._keep(start + offset, record, decision, sifted, oldest)
+        sifted.lines = number
         return sifted
 
     def _sift_in_full(self, offset: int, line: bytes, sifted: Sifted, oldest: float | None) -> None:

@@ -115,7 +115,10 @@ class Parser:
         facts = self._decided(key) if like is None else like
         return Record(
             time,
-            self._client.resolve(None if peer is None else _decoded(peer), _text(chain)),
+            self._client.resolve(
+                None if peer is None else peer.decode("utf-8", "surrogateescape"),
+                None if chain is None else _text(chain),
+            ),
             facts.host,
             facts.method,
             facts.path,
@@ -124,10 +127,10 @@ class Parser:
             _count(size),
             _text(referrer),
             _text(agent),
-            "" if user == _QUOTED_EMPTY else _text(user),
+            None if user == b"-" else "" if user == _QUOTED_EMPTY else _text(user),
             facts.scheme,
             facts.protocol,
-            _text(content_type),
+            None if content_type is None else _text(content_type),
             facts.absolute,
             self._log(logs) if logs else {},
         )
@@ -176,10 +179,6 @@ def _from_path(facts: Mapping[str, str]) -> requestline.Target:
 
 def _text(raw: Raw) -> str | None:
     return None if not raw or raw == b"-" else raw.decode("utf-8", "surrogateescape")
-
-
-def _decoded(raw: bytes) -> str:
-    return raw.decode("utf-8", "surrogateescape")
 
 
 def _count(raw: Raw) -> int | None:

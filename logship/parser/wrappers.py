@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import accumulate
 
 import orjson
 
@@ -16,6 +17,7 @@ from logship.records import Unparsed
 Cut = Callable[[bytes], int]
 Unwrap = Callable[[bytes], bytes | Unparsed]
 
+_AND_NEWLINE = (1).__add__
 KINDS = ("auto", "none", "docker", "cri", "syslog")
 _HOPELESS = 1 << 18  # a line without end: its parts are given up as partial, before the reader gives up the line
 
@@ -116,13 +118,11 @@ FIRST_BYTES: Mapping[bytes, Unwrap] = {
 
 
 def _physical(data: bytes) -> Iterator[tuple[int, bytes]]:
-    at = 0
     found = data.split(b"\n")
     if not found[-1]:
         found.pop()
-    for line in found:
-        yield at, line
-        at += len(line) + 1
+    # Every line of every log comes through here; iterators of C cost half of what a generator does.
+    return zip(accumulate(map(_AND_NEWLINE, map(len, found)), initial=0), found, strict=False)
 
 
 def _may_hold_partials(data: bytes) -> bool:
