@@ -74,6 +74,11 @@ class LogFile:
         return self._lines.offset
 
     @property
+    def written(self) -> int:
+        """When it was written to last, as far as it was seen: nanoseconds of the file system's clock."""
+        return self._state[1]
+
+    @property
     def behind(self) -> int:
         """Bytes seen and not read; a line that has not ended yet counts."""
         return max(self.size - self.offset, 0)

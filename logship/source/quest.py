@@ -13,9 +13,12 @@ from dataclasses import dataclass, field
 
 from logship.progress.fingerprint import HEAD, Fingerprint
 from logship.source import siblings
-from logship.source.content import Content
+from logship.source.content import Content, UnusableFileError
 from logship.source.file import Proof, proves
 from logship.source.siblings import Id, Listing, Sibling
+
+HISTORY = Fingerprint(-1, "")
+"""Of a sibling that could not be read when listed first, and was there before we were: it is none of ours."""
 
 _CLOCKS = 1_000_000_000  # ns: file times lag the wall clock by a tick, and remote ones by more
 
@@ -43,10 +46,12 @@ class Quest:
         known: siblings of the last listing, by id; None at the first.
         ours: fingerprints of generations that were read.
         since: at the first listing: what was written later than that (epoch seconds) came while we were looking.
+        last: do not put off again what cannot be read.
         named: ids of siblings that the configuration follows by name, and which nobody has read.
         listed: the siblings now, for the next quest.
         unread: what is to be read from its beginning, oldest first.
-        unusable: what would be, if it could be decompressed.
+        unusable: what would be, if it could be decompressed, or read at all.
+        incomplete: something that is new could not be read.
     """
 
     path: str
@@ -57,10 +62,13 @@ class Quest:
     ours: list[Fingerprint]
     named: set[Id]
     since: float | None = None
+    last: bool = False
     listed: dict[Id, Fingerprint] = field(default_factory=dict)
     unread: list[Sibling] = field(default_factory=list)
     unusable: list[Sibling] = field(default_factory=list)
+    incomplete: bool = False
     failed: str = ""
+    _heads: dict[Id, bytes] = field(default_factory=dict)
 
     def go(self, listing: Listing) -> None:
         """Search. Never raises OSError: what could not be read is told as failed."""
@@ -91,25 +99,53 @@ class Quest:
             self.taken.add(wanted.found[1].id)
 
     def _list(self, there: list[Sibling]) -> None:
+        """List what is there. What is new and cannot be read is left out, so that the next quest asks for it again."""
         for each in there:
-            raw = siblings.head(each.path, HEAD, unpack=False)
-            self.listed[each.id] = Fingerprint.of(raw)
+            try:
+                self._heads[each.id] = siblings.head(each.path, HEAD, unpack=False)
+                self.listed[each.id] = Fingerprint.of(self._heads[each.id])
+            except (OSError, UnusableFileError):
+                self._list_unreadable(each)
+
+    def _list_unreadable(self, each: Sibling) -> None:
+        if self.known is None and each.id not in self.named and each.mtime_ns < self._reference():
+            self.listed[each.id] = HISTORY
+        elif self.known and each.id in self.known:
+            self.listed[each.id] = self.known[each.id]
+        elif each.size and each.id not in self.taken:
+            self._postpone(each)
+
+    def _postpone(self, each: Sibling) -> None:
+        """Leave it to the next quest; or, at the last attempt, be content with telling of it."""
+        if self.last:
+            self.listed[each.id] = HISTORY
+            self.unusable.append(each)
+        else:
+            self.listed.pop(each.id, None)
+            self.incomplete = True
 
     def _is_unread(self, each: Sibling) -> bool:
-        if each.id in self.taken or not each.size or not (each.id in self.named or self._is_new(each)):
+        if each.id in self.taken or not each.size or each.id not in self._heads:
             return False
-        head = siblings.head(each.path, HEAD)
-        if not head:
+        if each.id not in self.named and not self._is_new(each):
+            return False
+        try:
+            head = siblings.head(each.path, HEAD)
+        except UnusableFileError:
             self.unusable.append(each)
+            return False
+        except OSError:  # perhaps it is being compressed at this moment
+            self._postpone(each)
+            return False
         known = (*self.ours, *(self.known or {}).values())
-        return bool(head) and not any(print_.length and print_.matches(head) for print_ in known)
+        return bool(head) and not any(print_.length > 0 and print_.matches(head) for print_ in known)
 
     def _is_new(self, each: Sibling) -> bool:
         """Tell whether it came since the last listing; at the first: since what is missing was last written to."""
         if self.known is not None:
             before = self.known.get(each.id)
-            same = before and before.length and before.matches(siblings.head(each.path, HEAD, unpack=False))
-            return not same  # an inode may be used again, and what was empty may be anything
+            same = before and before.length and before.matches(self._heads[each.id])
+            return not same and before != HISTORY  # an inode may be used again; what was empty may be anything
         return each.mtime_ns >= self._reference()
 
     def _reference(self) -> float:

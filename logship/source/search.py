@@ -29,6 +29,9 @@ from logship.source.quest import Quest
 from logship.source.siblings import Id, Sibling
 from logship.source.trail import Finished, Lost, Timing, Trail, position
 
+_ATTEMPTS = 60
+"""Searches, one at each scan, after which a sibling that cannot be read is given up: ten minutes."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -214,6 +217,7 @@ class Search:
             ours=[*trail.ours(), *finished, *([opened.fingerprint] if opened else [])],
             named=set(trail.named),
             since=trail.since,
+            last=trail.attempts >= _ATTEMPTS,
         )
 
     def _conclude(self, trail: Trail, opened: _Opened | None, quest: Quest) -> None:
@@ -228,13 +232,14 @@ class Search:
                 self._give_up(trail, one)
             else:
                 trail.lost.append(one)
+        trail.attempts = trail.attempts + 1 if quest.incomplete or quest.failed else 0
         if not quest.failed:
             trail.known = quest.listed
             trail.named.clear()
         for sibling, missed, body in sorted(entries, key=lambda entry: entry[0].age()):
             self._take_in(trail, sibling, missed, body)
         for sibling in quest.unusable:
-            log.error("file.skipped", path=sibling.path, reason="compressed in a way that cannot be read, or damaged")
+            log.error("file.skipped", path=sibling.path, reason="it cannot be read, or not be decompressed")
             self._metrics.file_events.labels("skipped").inc()
         if opened:
             self._go_live(trail, opened)
@@ -250,6 +255,7 @@ class Search:
             trail.lost += [lost] if lost else []
             trail.known = {id_: head for id_, head in (trail.known or {}).items() if id_ != sibling.id}
             trail.named.add(sibling.id)
+            trail.attempts += 1
             return
         file.gone = "rotated"
         trail.add(file, lost.successor if lost else _younger(trail, sibling))
@@ -263,6 +269,8 @@ class Search:
             if lost and lost.file:
                 lost.file.adopt(body)
         except (OSError, LogshipError):
+            if body:
+                body.close()
             return None
         if lost and lost.file:
             lost.file.path = sibling.path
@@ -306,8 +314,8 @@ class Search:
 
 def _younger(trail: Trail, sibling: Sibling) -> LogFile | None:
     """Return the first generation that nobody has read of yet and that was written to after the sibling."""
-    unread = (each for each in trail.files if each.content and each.size and not each.offset)
-    return next((each for each in unread if each.content and each.content.stat().st_mtime_ns > sibling.mtime_ns), None)
+    unread = (each for each in trail.files if each.size and not each.offset)
+    return next((each for each in unread if each.written > sibling.mtime_ns), None)
 
 
 def whereabouts(finished: Iterable[Position]) -> list[tuple[Position, Sibling | None]]:
@@ -323,5 +331,8 @@ def whereabouts(finished: Iterable[Position]) -> list[tuple[Position, Sibling | 
 
 def _is_still(finished: Position, sibling: Sibling) -> bool:
     """Tell whether a file with that inode is the one that was finished."""
-    head = siblings.head(sibling.path, HEAD)
+    try:
+        head = siblings.head(sibling.path, HEAD)
+    except LogshipError:
+        return False
     return finished.fingerprint.matches(head) and bool(finished.fingerprint.length or not sibling.size)

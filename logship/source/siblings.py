@@ -10,7 +10,6 @@ import os
 import re
 from bisect import bisect_left
 from collections.abc import Callable, Container, Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
@@ -129,14 +128,12 @@ def search(
 
 
 def head(path: str, size: int, *, unpack: bool = True) -> bytes:
-    """Return the first bytes of a sibling, of its plain content or as they lie there; none when they cannot be had."""
-    with suppress(OSError, content.UnusableFileError):
-        body = content.open_any(path) if unpack else content.open_raw(path)
-        try:
-            return body.pread(size, 0)
-        finally:
-            body.close()
-    return b""
+    """Return the first bytes of a sibling, of its plain content or as they lie there. OSError, UnusableFileError."""
+    body = content.open_any(path) if unpack else content.open_raw(path)
+    try:
+        return body.pread(size, 0)
+    finally:
+        body.close()
 
 
 def _proven(proof: Callable[[content.Content], bool], path: str) -> content.Content | None:

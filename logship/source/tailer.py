@@ -98,6 +98,7 @@ class Tailer:
         self._wall = wall
         self._saved: list[Position] = []
         self._finished = Finished()
+        positions = list(positions)
         for each in positions:
             self._finished.put(each) if each.finished else self._saved.append(each)
         self._trails: dict[str, Trail] = {}
@@ -116,7 +117,9 @@ class Tailer:
         )
         self._swept = self._scanned = -math.inf
         self._scan_cost = 0.0
-        self._looked: float | None = None  # when the last scan began, epoch seconds
+        self._began: float | None = None  # the last scan: epoch seconds
+        # The last scan of which everything that it found is known; at first, by whoever saved the positions.
+        self._looked = max((each.seen for each in positions), default=None)
         self._directories: set[str] = set()  # to be watched
         self._moved = False  # a directory's event has asked for a scan
         self._assigned = self._sources  # by which trails have been given to sources
@@ -259,12 +262,13 @@ class Tailer:
 
     async def _find(self) -> None:
         due = [trail for trail in self._trails.values() if trail.searching]
-        if not due:
-            return
-        await self._search.carry_out(due)
-        for trail in due:
-            self._enqueue(trail)
-        self._gauges.set(self._trails.values())
+        if due:
+            await self._search.carry_out(due)
+            for trail in due:
+                self._enqueue(trail)
+            self._gauges.set(self._trails.values())
+        if self._began and not any(trail.searching or trail.attempts for trail in due):
+            self._looked, self._began = self._began, None
 
     # Looking: at directories.
 
@@ -285,7 +289,7 @@ class Tailer:
             self._trails[path].searching = True  # whatever the live file looks like, something has been rotated
         if sources is self._sources:
             self._meet(found)
-            self._looked = looked
+            self._began = looked
         if self._finished:
             await self._revisit()
 
@@ -296,13 +300,14 @@ class Tailer:
         for match in sorted(found.matches, key=lambda each: len(each.path)):  # a log before its siblings
             self._meet_one(match)
         for path in self._literal() - self._trails.keys():
-            self._missing(path)
+            if not os.path.lexists(path):
+                self._expect(path)
         self._meet_saved()
         for trail in self._trails.values():
             if self._assigned is not self._sources:
                 self._assign(trail)
             # Where nothing is, something may have come and gone between two looks.
-            trail.searching |= bool(trail.lost) or not (trail.live or trail.dropped or trail.trouble)
+            trail.searching |= bool(trail.lost or trail.attempts) or not (trail.live or trail.dropped or trail.trouble)
         self._assigned = self._sources
         self._seen.update(each.name for each in self._sources)
 
@@ -317,8 +322,9 @@ class Tailer:
             parent.searching = True
 
     def _new(self, path: str, source: Followed) -> Trail:
-        skip = source.name not in self._seen and source.start_at == "end"
-        return Trail(path, source, skip=skip, since=self._looked)
+        """Make a trail. Of a source seen before, what has been rotated since the last scan is unread, too."""
+        seen = source.name in self._seen
+        return Trail(path, source, skip=not seen and source.start_at == "end", since=self._looked if seen else None)
 
     def _has_moved(self, match: Match) -> bool:
         """Tell whether a file that we read has a new name that is a log of its own, and its old name is not there."""
@@ -357,14 +363,14 @@ class Tailer:
         elsewhere = (each for path, each in by_path.items() if os.path.basename(path) in names)
         if known := next((each for each in elsewhere if each.source.name == saved.source), None):
             return known
-        return next(filter(None, map(self._missing, reversed(beside))), None)
+        return next(filter(None, map(self._expect, reversed(beside))), None)
 
-    def _missing(self, path: str) -> Trail | None:
-        """Make the trail of a path that is configured, but not there."""
+    def _expect(self, path: str) -> Trail | None:
+        """Make the trail of a path that is configured, but was not seen."""
         owner = self._owner(path)
-        if owner is None or os.path.lexists(path):
+        if owner is None:
             return None
-        return self._trails.setdefault(path, Trail(path, owner, searching=True))
+        return self._trails.setdefault(path, replace(self._new(path, owner), searching=True))
 
     def _literal(self) -> set[str]:
         """Return the paths that the configuration names without a glob."""
@@ -617,7 +623,7 @@ class Tailer:
         for trail in self._trails.values():
             for file in trail.files:
                 if file.gone and file.content and not file.ended:
-                    age = self._wall() - file.content.stat().st_mtime
+                    age = self._wall() - file.written / 1e9
                     file.ending = file.ready = age >= self._timing.linger
             self._enqueue(trail)
         return bool(self._queue)

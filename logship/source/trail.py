@@ -75,6 +75,7 @@ class Trail:
         elsewhere: directories that generations were moved to.
         since: when the log was not there yet (epoch seconds), so that siblings which are younger are unread.
         searching: a search is due or under way; what is older comes first, so the live file waits for it.
+        attempts: how many searches in a row have left something unread that could not be read; 0: all is known.
         skip: what the file holds when it is first opened was there before its source was: start at its end.
         dropped: no source means it any more; what was read is settled, and no more is read.
         queued: it waits for its turn to be read.
@@ -93,6 +94,7 @@ class Trail:
     elsewhere: set[str] = field(default_factory=set)
     since: float | None = None
     searching: bool = False
+    attempts: int = 0
     skip: bool = False
     dropped: bool = False
     queued: bool = False

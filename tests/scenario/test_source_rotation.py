@@ -141,6 +141,7 @@ async def test_ancient_siblings_are_not_read(follow: Any, log: Path) -> None:
     """What was rotated before we came is history, also at the next rotation."""
     for at in (1, 2, 3):
         add(log.with_name(f"access.log.{at}"), f"ancient {at}")
+        os.utime(log.with_name(f"access.log.{at}"), (1_700_000_000 - at, 1_700_000_000 - at))
     add(log, *n(0, 10))
     tail = follow(log)
     assert await tail.read() == n(0, 10)
