@@ -19,7 +19,7 @@ from typing import Any
 
 import structlog
 
-from logship import __version__, admin, plan, settings
+from logship import __version__, plan, settings
 from logship.deadletter import DeadLetters
 from logship.errors import ConfigError, LogshipError
 from logship.metrics import Metrics
@@ -90,6 +90,8 @@ class Daemon:
         async with contextlib.AsyncExitStack() as stack:
             stack.enter_context(self._signals())
             if loaded.admin is not None and not self._once:
+                from logship import admin  # brings aiohttp's server, which `run --once` can do without
+
                 await stack.enter_async_context(admin.serve(loaded.admin, self))
             running = asyncio.ensure_future(self.pipeline.run())
             side = [asyncio.ensure_future(self._report_to_manager())]

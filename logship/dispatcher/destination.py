@@ -2,7 +2,7 @@
 
     add -> (company, up to batch.max_wait) -> a visitor's lane -> attempt, again, ... -> ack
 
-Memory is bounded: `add` waits while four batches are here. A visitor (client address and User-Agent) keeps its lane,
+Memory is bounded: `add` waits while two batches are here. A visitor (client address and User-Agent) keeps its lane,
 so its events arrive in order and never two at a time. Only an ack settles an event, and it is given for three things:
 accepted, written to the dead letters, expired.
 """
@@ -35,8 +35,8 @@ from logship.settings import DestinationSettings
 
 log = structlog.get_logger(__name__)
 
-# Four batches keep all lanes busy while the next chunk is read: 2,000 events by default, about 3 MB.
-_BATCHES_HELD = 4
+# Two batches keep all lanes busy while the next chunk is read: 1,000 events by default, about 1.5 MB.
+_BATCHES_HELD = 2
 # Reading goes on when a quarter is free: waking it for each event that leaves would cost more than the event.
 _ROOM_AGAIN = 0.75
 # How long a full queue is waited for before `when_full: dead_letter` gives up.

@@ -8,6 +8,11 @@ from __future__ import annotations
 
 import re
 from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import orjson
 
 _OWN: dict[str, tuple[str, ...]] = {
     "ai": (
@@ -162,11 +167,18 @@ def _spelling() -> dict[str, str]:
 
 @cache
 def _catalogue() -> list[tuple[re.Pattern[str], list[tuple[str, str]]]]:
-    from crawleruseragents import CRAWLER_USER_AGENTS_DATA  # at first use: 16 ms and 2 MB
-
-    entries = [(entry["pattern"], _class(entry["tags"])) for entry in CRAWLER_USER_AGENTS_DATA]
+    entries = [(entry["pattern"], _class(entry["tags"])) for entry in _listed()]
     chunks = [entries[at : at + 50] for at in range(0, len(entries), 50)]
     return [(re.compile("|".join(pattern for pattern, _ in chunk)), chunk) for chunk in chunks]
+
+
+def _listed() -> list[dict[str, Any]]:
+    """Read the package's data, at first use. Its module would do so as well, and keep 2 MB of it for good."""
+    spec = find_spec("crawleruseragents")
+    assert spec is not None
+    assert spec.origin is not None
+    listed: list[dict[str, Any]] = orjson.loads(Path(spec.origin).with_name("crawler-user-agents.json").read_bytes())
+    return listed
 
 
 def _class(tags: list[str]) -> str:
