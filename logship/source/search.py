@@ -151,19 +151,13 @@ class Search:
                 trail.trouble = before
                 self.fail(trail, error)
                 return None  # perhaps it is the very file that was saved: not lost before it can be read
-        if opened and opened.saved and not opened.saved.fingerprint.length:
-            self._miss([opened.saved], trail)  # the same file, but perhaps it was filled and emptied meanwhile
-        self._miss([saved for saved in trail.saved if not opened or saved is not opened.saved], trail)
+        for saved in trail.saved:
+            trail.since = min(trail.since or saved.seen, saved.seen)  # what is younger may have come and gone unseen
+            # Of an empty file nothing is known but that: there is nothing to search for.
+            if saved.fingerprint.length and not (opened and saved is opened.saved):
+                trail.lost.append(Lost(saved, since=self._clock()))
         trail.saved = []
         return opened
-
-    def _miss(self, saved: Iterable[Position], trail: Trail) -> None:
-        """Have what was saved searched for. Of an empty file nothing is known but when: what is younger is unread."""
-        for each in saved:
-            if each.fingerprint.length:
-                trail.lost.append(Lost(each, since=self._clock()))
-            else:
-                trail.since = min(trail.since or each.seen, each.seen)
 
     def _opened(self, trail: Trail) -> _Opened:
         body = self._open.open(trail.path)

@@ -45,6 +45,9 @@ log = structlog.get_logger(__name__)
 _KEEP = 7 * 86400.0
 """Seconds (wall) that a position is kept of a file that nothing asks for: a source may come back."""
 
+_FORGET = 3600.0
+"""Seconds (wall) that a finished file is remembered when it is gone: its compressed copy is not to be read again."""
+
 _PATIENCE = 10
 """How many times longer the newest generation is held: without a successor it may still be the one that is written."""
 
@@ -118,8 +121,7 @@ class Tailer:
         self._swept = self._scanned = -math.inf
         self._scan_cost = 0.0
         self._began: float | None = None  # the last scan: epoch seconds
-        # The last scan of which everything that it found is known; at first, by whoever saved the positions.
-        self._looked = max((each.seen for each in positions), default=None)
+        self._looked = max((each.seen for each in positions), default=None)  # the last scan that was completed
         self._directories: set[str] = set()  # to be watched
         self._moved = False  # a directory's event has asked for a scan
         self._assigned = self._sources  # by which trails have been given to sources
@@ -180,15 +182,18 @@ class Tailer:
 
     def positions(self) -> list[Position]:
         """Return where reading resumes, of every file that is known, at the ledger's watermarks."""
-        # As of the last scan: what has been rotated since is not known of yet, and is younger than that.
-        now = self._looked or self._wall()
-        found = [each for each in self._saved if now - each.seen < _KEEP]
+        found = [each for each in self._saved if self._is_kept(each)]
         for trail in self._trails.values():
+            # As of the last scan: what has been rotated since is not known of yet, and is younger than that.
+            now = trail.looked or trail.since or self._wall()
             found += trail.saved
             found += [position(each.file, self._ledger, now) for each in trail.lost if each.file]
-            found += [each.position for each in trail.lost if not each.file and now - each.position.seen < _KEEP]
+            found += [each.position for each in trail.lost if not each.file and self._is_kept(each.position)]
             found += [position(each, self._ledger, now) for each in trail.files]
         return [*found, *self._finished]
+
+    def _is_kept(self, saved: Position) -> bool:
+        return self._wall() - saved.seen < _KEEP
 
     def status(self) -> list[dict[str, object]]:
         """Describe every file, and every path that cannot be followed and why.
@@ -267,7 +272,10 @@ class Tailer:
             for trail in due:
                 self._enqueue(trail)
             self._gauges.set(self._trails.values())
-        if self._began and not any(trail.searching or trail.attempts for trail in due):
+        if self._began:
+            for trail in self._trails.values():
+                if not (trail.searching or trail.attempts or trail.saved):
+                    trail.looked = self._began
             self._looked, self._began = self._began, None
 
     # Looking: at directories.
@@ -295,10 +303,12 @@ class Tailer:
 
     def _meet(self, found: paths.Found) -> None:
         """Compare what is there with what is followed. Nothing is let go because a scan did not see it."""
-        for path, source in found.troubles.items():
-            self._trails.setdefault(path, self._new(path, source))  # its own look will say what is wrong
-        for match in sorted(found.matches, key=lambda each: len(each.path)):  # a log before its siblings
-            self._meet_one(match)
+        met = {match.path: match for match in found.matches}
+        for path in sorted((*met, *found.troubles), key=len):  # a log before its siblings
+            if path in met:
+                self._meet_one(met[path])
+            elif path not in self._trails and not self._parent(path):
+                self._trails[path] = self._new(path, found.troubles[path])  # its own look will say what is wrong
         for path in self._literal() - self._trails.keys():
             if not os.path.lexists(path):
                 self._expect(path)
@@ -393,7 +403,7 @@ class Tailer:
         now = self._wall()
         for finished, sibling in there:
             if sibling is None:
-                if now - finished.seen > self._timing.linger:
+                if now - finished.seen > _FORGET:
                     self._finished.drop(finished)
             elif sibling.size > finished.offset and not sibling.packed and sibling.id not in self._open.by_id:
                 self._finished.drop(finished)

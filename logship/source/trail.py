@@ -74,6 +74,7 @@ class Trail:
         named: siblings that the configuration names itself, not read yet.
         elsewhere: directories that generations were moved to.
         since: when the log was not there yet (epoch seconds), so that siblings which are younger are unread.
+        looked: the last scan of which everything that it found here is known (epoch seconds).
         searching: a search is due or under way; what is older comes first, so the live file waits for it.
         attempts: how many searches in a row have left something unread that could not be read; 0: all is known.
         skip: what the file holds when it is first opened was there before its source was: start at its end.
@@ -93,6 +94,7 @@ class Trail:
     named: set[Id] = field(default_factory=set)
     elsewhere: set[str] = field(default_factory=set)
     since: float | None = None
+    looked: float | None = None
     searching: bool = False
     attempts: int = 0
     skip: bool = False
