@@ -53,6 +53,7 @@ class Pipeline:
         self._news = News()
         self._sieves = self._make_sieves(plan)
         self._destinations: dict[str, Destination] = {}
+        self._retired: dict[str, Destination] = {}  # taken out by a reload; what still comes to them ends there
         self._running: dict[str, asyncio.Task[None]] = {}
         self._wakeup = Wakeup()
         self._tailer = Tailer(
@@ -92,7 +93,8 @@ class Pipeline:
 
     def apply(self, plan: Plan) -> None:
         """Swap the plan between two chunks. Offsets, open files and queued events live on."""
-        self._sieves = self._make_sieves(plan)
+        # Chunks of a source that was taken out may still come until the tailer has looked: its old sieve takes them.
+        self._sieves |= self._make_sieves(plan)
         self._tailer.apply(self._followed(plan))
         wanted = {settings.name: settings for settings in plan.settings.destinations}
         for name in self._destinations.keys() - wanted.keys():
@@ -145,9 +147,10 @@ class Pipeline:
             sifted = self._sieves[chunk.source].sift(chunk, time.time())
             deliveries = self._open(chunk, sifted)
             self._count(chunk, sifted)
+            destinations = self._destinations  # of the plan that routed them: another may be applied while we wait
             for name, batch in deliveries.items():
                 self._metrics.events_routed.labels(name).inc(len(batch))
-                await self._destinations[name].add(batch)
+                await (destinations.get(name) or self._retired[name]).add(batch)
 
     def _open(self, chunk: Chunk, sifted: Sifted) -> Mapping[str, Sequence[Delivery]]:
         """Open the spans of a chunk's survivors, before the first of their deliveries is queued."""
@@ -267,24 +270,24 @@ class Pipeline:
     # -- what a plan needs around it
 
     def _start(self, settings: DestinationSettings) -> None:
-        destination = self._destinations[settings.name] = Destination(
+        destination = Destination(
             settings,
             ack=self._ack,
             dead_letters=self._dead_letters,
             metrics=self._metrics,
             max_event_age=self.plan.settings.max_event_age,
         )
+        self._destinations = {**self._destinations, settings.name: destination}
         self._running[settings.name] = self._tasks.create_task(destination.run(), name=f"destination {settings.name}")
 
     def _retire(self, name: str) -> None:
-        """Let a destination that was taken out of the configuration deliver what it holds, then end."""
-        destination, running = self._destinations.pop(name), self._running.pop(name)
-
-        async def drain() -> None:
-            await destination.stop(math.inf)
-            running.cancel()
-
-        self._tasks.create_task(drain(), name=f"retire {name}")
+        """End a destination that was taken out of the configuration, within the grace period."""
+        destination, grace = self._destinations[name], self.plan.settings.grace_period
+        del self._running[name]
+        self._destinations = {other: each for other, each in self._destinations.items() if other != name}
+        self._retired[name] = destination
+        retiring = destination.retire(grace, "destination removed from the configuration")
+        self._running[f"retired {name}"] = self._tasks.create_task(retiring, name=f"retire {name}")
 
     def _make_sieves(self, plan: Plan) -> dict[str, Sieve]:
         return {name: source.sieve(plan.settings.max_event_age) for name, source in plan.sources.items()}

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import math
 import random as chance
 import time
@@ -78,6 +79,7 @@ class Destination:
         self._room = asyncio.Event()
         self._room.set()
         self._full_since: float | None = None
+        self._retired: str | None = None  # why, once it was taken out of the configuration
         self._settled = asyncio.Event()
         self._lanes: list[Lane] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -105,11 +107,12 @@ class Destination:
             self._flush()
 
     async def add(self, deliveries: Sequence[Delivery]) -> None:
-        """Queue deliveries; wait while the queue is full. After `stop` they are left unsettled."""
+        """Queue deliveries; wait while the queue is full. After `stop` they are left unsettled, but see `retire`."""
         for index, delivery in enumerate(deliveries):
             if self._held >= self._capacity and not await self._make_room(deliveries[index:]):
                 return
             if self._ended:
+                await self._bury_for_good(deliveries[index:])
                 return
             self._held += 1
             if self._settings.batch.max_wait or not self._lanes:
@@ -131,6 +134,17 @@ class Destination:
         if self._running:
             await self._finished.wait()
         return self._held
+
+    async def retire(self, grace: float, reason: str) -> None:
+        """Stop for good: what is not settled within ``grace`` seconds, or is added later, goes to the dead letters.
+
+        Left unsettled it would hold the watermark back, and all that comes after it would be sent again one day.
+        """
+        self._retired = reason
+        await self.stop(grace)
+        rest, self._held = list(self._waiting), 0
+        self._waiting.clear()
+        await self._bury_for_good(rest)
 
     def apply(self, settings: DestinationSettings) -> None:
         """Go on under new settings, with new connections, after the attempts that are under way."""
@@ -253,7 +267,7 @@ class Destination:
                 return False
             else:
                 self._full_since = self._clock()
-        return not self._ended
+        return True
 
     def _patience(self) -> float:
         if self._settings.when_full == "wait" or self._full_since is None:
@@ -399,6 +413,18 @@ class Destination:
                 )
             return False
         return True
+
+    async def _bury_for_good(self, rest: Sequence[Delivery]) -> None:
+        """Give what a retired destination will not deliver its end, as soon as the disk takes it."""
+        if self._retired is None or not rest:
+            return
+        for pause in itertools.repeat(_PATIENCE):
+            if await self._bury(rest, None, self._retired):
+                break
+            await asyncio.sleep(pause)
+        for delivery in rest:
+            self._tally.settled(Outcome.DEAD_LETTER)
+            self._acknowledge(delivery, Outcome.DEAD_LETTER)
 
     # -- figures
 

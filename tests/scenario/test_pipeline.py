@@ -3,13 +3,15 @@
 import asyncio
 import contextlib
 import os
+import socket
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import aiohttp
 import pytest
 
-from logship import plan, settings
+from logship import deadletter, plan, settings
 from logship.deadletter import DeadLetters
 from logship.metrics import Metrics
 from logship.pipeline import Pipeline
@@ -17,6 +19,13 @@ from logship.progress.checkpoint import Checkpoint
 from logship.receiver import server
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:127.0) Gecko/20100101 Firefox/127.0"
+
+
+@pytest.fixture
+def unused_tcp_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 @pytest.fixture
@@ -32,7 +41,7 @@ class World:
         self.log = directory / "access.log"
         self.log.touch()
         self.directory, self.url = directory, url
-        self.extra = ""
+        self.extra = self.others = ""
 
     def write(self, *paths, agent=FIREFOX, status=200, when=None):
         when = (when or datetime.now(UTC)).strftime("%d/%b/%Y:%H:%M:%S +0000")
@@ -44,7 +53,8 @@ class World:
         text = f"""
 state_dir: {self.directory}/state
 admin: null
-destinations: {{here: {{url: "{self.url}", retry: {{initial: 10ms, max: 50ms}}}}}}
+grace_period: 200ms
+destinations: {{here: {{url: "{self.url}", retry: {{initial: 10ms, max: 50ms}}}}{self.others}}}
 sources: [{{path: {self.log}, site: "https://example.com", start_at: beginning}}]
 {self.extra}
 """
@@ -149,6 +159,46 @@ async def test_a_new_plan_is_applied_between_two_chunks(world):
         world.write("/b", "/c")
         await world.until(lambda: arrived(world, 2))
     assert await world.paths() == ["/a", "/c"]
+
+
+async def test_a_destination_taken_out_while_it_is_down_holds_nothing_back(world, unused_tcp_port):
+    """What it had not taken ends as dead letters, and the position on disk moves on: nothing is sent again later."""
+    world.others = f', dead: {{url: "http://127.0.0.1:{unused_tcp_port}"}}'
+    async with world.running() as pipeline:
+        world.write(*(f"/{n}" for n in range(50)))
+        await world.until(lambda: arrived(world, 50))
+        world.others = ""
+        pipeline.apply(world.plan())
+        world.write("/after")
+        await world.until(lambda: arrived(world, 51))
+        await world.until(settled(pipeline))
+        letters = list(deadletter.read(world.directory / "state" / "dead-letter.jsonl"))
+    assert {letter["detail"] for letter in letters} == {"destination removed from the configuration"}
+    assert {letter["destination"] for letter in letters} == {"dead"}
+    await world.once()
+    assert len(await world.paths()) == 51
+
+
+async def test_a_source_taken_out_with_its_destination_ends_without_a_crash(world, unused_tcp_port):
+    """A reload may take out both at once, while a chunk of that source is under way."""
+    world.others = f', dead: {{url: "http://127.0.0.1:{unused_tcp_port}"}}'
+    world.extra = "rules: [{preset: pageviews, to: [dead]}]"
+    async with world.running() as pipeline:
+        world.write(*(f"/{n}" for n in range(5)))
+        await world.until(following(pipeline))
+        without = replace(
+            world.plan().settings, sources=(), destinations=world.plan().settings.destinations[:1], rules=()
+        )
+        pipeline.apply(plan.build(without))
+        world.write("/late")
+        await world.until(settled(pipeline))
+
+
+def settled(pipeline):
+    async def condition():
+        return pipeline.status()["unsettled_lines"] == 0
+
+    return condition
 
 
 def following(pipeline):
