@@ -101,10 +101,11 @@ class LogFile:
         self.links = seen.st_nlink
         if state != self._state:
             self._check(content, seen.st_size)
-            self.stirred |= seen.st_size <= self._state[0]
-            self._state, self.size = state, seen.st_size
             if len(self._head) < HEAD:
                 self._head = _longer(self._head, content.pread(HEAD, 0))
+            # All that may fail is done: an error leaves the change to be noticed by the next look.
+            self.stirred |= seen.st_size <= self._state[0]
+            self._state, self.size = state, seen.st_size
             if seen.st_size != self._lines.seen:
                 self.ready = True
                 self.ending = self.ended = False

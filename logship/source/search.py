@@ -101,8 +101,9 @@ class Search:
         trail.remove(file)
         if left.fingerprint.length:
             trail.lost.append(Lost(left, file, self._clock()))
-        else:
+        else:  # nothing of it was ever seen: wherever it is now, it is unread
             self._ledger.end(file.key)
+            (trail.known or {}).pop(file.id, None)
         trail.searching = True
 
     def truncated(self, trail: Trail, file: LogFile) -> None:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import errno
 import gzip
 import os
+import random
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis.strategies as st
@@ -207,7 +211,61 @@ class Life(RuleBasedStateMachine):
         assert self.read == self.written
 
 
+class FaultyLife(Life):
+    """The same, where two system calls in a hundred fail: perhaps out of order, but nothing lost, nothing doubled."""
+
+    @rule(seed=st.integers(0, 2**32))
+    def look_at_a_faulty_disk(self, seed: int) -> None:
+        with faults(random.Random(seed)):
+            super().look()
+
+    @rule()
+    def delete_and_create(self) -> None:
+        self.everything_arrives()
+        super().delete_and_create()
+
+    @rule(seconds=st.sampled_from([1, 30, 61, 700]))
+    def time_passes(self, seconds: float) -> None:
+        self.now += seconds / 100  # a search that fails for a minute may give up
+
+    @invariant()
+    def in_order_and_once(self) -> None:
+        if hasattr(self, "read"):
+            assert len(set(self.read)) == len(self.read)
+
+    @rule()
+    def everything_arrives(self) -> None:
+        for _ in range(8):
+            self.now += 1
+            self.look()
+        assert sorted(self.read) == sorted(self.written)
+
+
+@contextlib.contextmanager
+def faults(chance: random.Random) -> Iterator[None]:
+    """Let what the follower asks of the file system fail now and then."""
+    real = {name: getattr(os, name) for name in ("open", "pread", "stat", "fstat", "scandir")}
+
+    def failing(name: str):
+        def call(*args, **more):
+            if chance.random() < 0.02:
+                raise OSError(chance.choice([errno.EIO, errno.ESTALE, errno.EACCES, errno.EMFILE]), f"injected: {name}")
+            return real[name](*args, **more)
+
+        return call
+
+    try:
+        for name in real:
+            setattr(os, name, failing(name))
+        yield
+    finally:
+        for name, function in real.items():
+            setattr(os, name, function)
+
+
 Life.TestCase.settings = settings(
-    max_examples=40, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=25, stateful_step_count=30, deadline=None, database=None, suppress_health_check=list(HealthCheck)
 )
+FaultyLife.TestCase.settings = settings(Life.TestCase.settings, max_examples=12, derandomize=True)
 TestLife = Life.TestCase
+TestFaultyLife = FaultyLife.TestCase
