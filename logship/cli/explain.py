@@ -123,7 +123,7 @@ def _open(log: str) -> BinaryIO:
 def _blocks(stream: BinaryIO) -> Iterator[bytes]:
     """Yield whole lines, some 128 KiB at a time; what is longer than any line `run` would read is cut."""
     rest = b""
-    while more := stream.read(_BLOCK):
+    while more := _read(stream):
         data = rest + more
         end = data.rfind(b"\n") + 1
         if end:
@@ -133,6 +133,13 @@ def _blocks(stream: BinaryIO) -> Iterator[bytes]:
             rest = rest[:_LONGEST]
     if rest:
         yield rest + b"\n"
+
+
+def _read(stream: BinaryIO) -> bytes:
+    try:
+        return stream.read(_BLOCK)
+    except OSError as error:
+        raise LogshipError(f"the log cannot be read any further: {error.strerror}") from error
 
 
 def _text(each: explain.Explained) -> str:

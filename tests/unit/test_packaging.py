@@ -18,7 +18,7 @@ UNIT = ROOT / "systemd" / "logship.service"
 
 def pins(name: str) -> dict[str, str]:
     """Return name -> version of a lock file."""
-    return dict(re.findall(r"^([a-z0-9-]+)==([^ ]+) \\$", (ROOT / name).read_text(), re.MULTILINE))
+    return dict(re.findall(r"^([a-z0-9-]+)==([^ ]+) (?:; .+ )?\\$", (ROOT / name).read_text(), re.MULTILINE))
 
 
 @pytest.mark.parametrize("name", LOCKS)
@@ -39,10 +39,15 @@ def test_the_locks_agree() -> None:
 def test_every_dependency_is_locked() -> None:
     """A dependency added to pyproject.toml without `make lock` is noticed here."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = {re.split(r"[<>=!~\[ ]", each)[0].lower() for each in project["dependencies"]}
+    wanted = set(map(normalised, project["dependencies"]))
     assert wanted <= pins("requirements.txt").keys()
-    extra = {re.split(r"[<>=!~\[ ]", each)[0].lower() for each in project["optional-dependencies"]["dev"]}
+    extra = set(map(normalised, project["optional-dependencies"]["dev"]))
     assert extra <= pins("requirements-dev.txt").keys()
+
+
+def normalised(requirement: str) -> str:
+    """Return the name that a lock has for a requirement: PEP 503."""
+    return re.sub(r"[-_.]+", "-", re.split(r"[<>=!~\[; ]", requirement)[0]).lower()
 
 
 def unit() -> configparser.SectionProxy:
