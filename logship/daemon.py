@@ -25,7 +25,6 @@ from logship.errors import ConfigError, LogshipError
 from logship.metrics import Metrics
 from logship.pipeline import Pipeline
 from logship.progress.checkpoint import Checkpoint
-from logship.records import Outcome
 from logship.servicemanager import ServiceManager
 
 log = structlog.get_logger(__name__)
@@ -138,7 +137,7 @@ class Daemon:
     @property
     def events_sent(self) -> int:
         """How many deliveries were accepted so far, by every destination together."""
-        return self._pipeline.outcomes[Outcome.DELIVERED] if self._pipeline is not None else 0
+        return self._pipeline.delivered if self._pipeline is not None else 0
 
     @property
     def bytes_read(self) -> tuple[int, int]:

@@ -3,12 +3,14 @@
 Nearly all answers are one and the same ``202`` that comes whole and says nothing. Parsing it in full costs more than
 all else that happens to an event, and for nothing. So `Ear` stands between a transport and the protocol that aiohttp
 made for it: an answer that `is_plain` ends there; anything else goes on to that protocol, bytes untouched, and is
-parsed as ever.
+parsed as ever. And since after a plain answer mostly comes the next request, that is asked for on the spot: to wake a
+task for it would cost as much as to send it.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 _HEAD = b"HTTP/1.1 202 "
 _LENGTH = b"\r\ncontent-length:"
@@ -38,24 +40,28 @@ class Ear(asyncio.Protocol):
     def __init__(self, parser: asyncio.Protocol) -> None:
         self._parser = parser
         self._answer: asyncio.Future[bool] | None = None
+        self._go_on: Callable[[], bool] = _enough
         self._last_plain = b""
 
-    def listen(self) -> asyncio.Future[bool]:
-        """Return the future of the next answer. True: plain; False: the parser has it, or the connection is lost."""
+    def listen(self, go_on: Callable[[], bool] | None = None) -> asyncio.Future[bool]:
+        """Return the future of the next answer. True: plain; False: the parser has it, or the connection is lost.
+
+        After a plain one ``go_on`` may send the next request at once and return True: then the future is for the
+        answer to that. What it raises, the future raises: an exception in a callback of the loop would be lost.
+        """
+        self._go_on = go_on or _enough
         self._answer = asyncio.get_running_loop().create_future()
         return self._answer
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes of an answer."""
-        answer, self._answer = self._answer, None
-        if answer is not None and not answer.done():
-            # Within a second a server's answers are often the same to the letter.
-            if data == self._last_plain or is_plain(data):
-                self._last_plain = data
-                answer.set_result(True)
-                return
-            answer.set_result(False)
-        self._parser.data_received(data)
+        """Take bytes of an answer, or what nobody asked for."""
+        # Within a second a server's answers are often the same to the letter.
+        if self._answer is not None and (data == self._last_plain or is_plain(data)):
+            self._last_plain = data
+            self._accepted(self._answer)
+        else:
+            self._hear(False)
+            self._parser.data_received(data)
 
     def eof_received(self) -> bool | None:
         """Pass on that the server will say no more."""
@@ -64,8 +70,7 @@ class Ear(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Pass on the end of the connection; whoever awaits an answer learns of it from the parser."""
         self._parser.connection_lost(exc)
-        if self._answer is not None and not self._answer.done():
-            self._answer.set_result(False)
+        self._hear(False)
 
     def pause_writing(self) -> None:
         """Pass on that the transport's buffer is full."""
@@ -74,3 +79,23 @@ class Ear(asyncio.Protocol):
     def resume_writing(self) -> None:
         """Pass on that it has room again."""
         self._parser.resume_writing()
+
+    def _accepted(self, answer: asyncio.Future[bool]) -> None:
+        try:
+            if answer.done() or self._go_on():  # done: whoever awaited it was cancelled
+                return
+        except Exception as error:
+            self._answer = None
+            answer.set_exception(error)
+        else:
+            self._hear(True)
+
+    def _hear(self, plain: bool) -> None:
+        """End the waiting for an answer, if anybody waits."""
+        answer, self._answer = self._answer, None
+        if answer is not None and not answer.done():
+            answer.set_result(plain)
+
+
+def _enough() -> bool:
+    return False

@@ -22,6 +22,8 @@ from logship.settings import RetrySettings
 
 log = structlog.get_logger(__name__)
 
+_PLAIN = Delivered(202)
+
 
 @dataclass(slots=True)
 class Terms:
@@ -146,15 +148,35 @@ class Lane:
         try:
             request = self._terms.render(delivery.event)
             self.busy = True
-            verdict = await line.post(request)
+            verdict = await line.post(request, self._more)
         except Exception as error:
             verdict = self._stumbled(error)
         finally:
             self.busy = False
+        delivery = self.queue[0]  # the one that the verdict is on
         if type(verdict) is Delivered:
             self._delivered(delivery, verdict)
         else:
             self._tell(delivery, verdict)
+
+    def _more(self) -> bytes | None:
+        """Settle the head as accepted and return the next request; None where something wants a second look.
+
+        This is `_step` for plain sailing, without a turn of the loop between two events.
+        """
+        terms, queue = self._terms, self.queue
+        if len(queue) < 2 or self._leaving or not terms.gate.calm or self._failures or terms.pace is not None:
+            return None
+        following = queue[1]
+        if terms.expired(following):
+            return None
+        try:
+            request = terms.render(following.event)
+        except Exception:
+            return None  # the long way meets it again, and tells of it
+        self._delivered(queue[0], _PLAIN)
+        following.attempts += 1
+        return request
 
     def _stumbled(self, error: Exception) -> Verdict:
         """Make a bug of ours an attempt that failed: a lane that dies takes its visitors' events with it."""

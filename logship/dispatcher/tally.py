@@ -31,8 +31,7 @@ class Tally:
         self._destination = destination
         self._seconds = metrics.request_seconds.labels(destination)
         self._bounds: list[float] = [bound for bound in self._seconds._upper_bounds if bound < math.inf]
-        self._buckets = [0] * (len(self._bounds) + 1)
-        self._sum = 0.0
+        self._times: list[float] = []  # seconds, since the last flush: a tenth of a second's worth
         self._accepted: defaultdict[int, int] = defaultdict(int)  # by status: the hot one
         self._answers: Counter[str] = Counter()
         self._settled: Counter[str] = Counter()
@@ -43,8 +42,7 @@ class Tally:
     def delivered(self, domain: str, verdict: Delivered, seconds: float, attempts: int) -> bool | None:
         """Count an accepted event. True: Plausible drops nearly all of this domain's now; False: no more."""
         self._accepted[verdict.status] += 1
-        self._buckets[bisect_left(self._bounds, seconds)] += 1
-        self._sum += seconds
+        self._times.append(seconds)
         if attempts > 1:
             self._retries += 1
         window = self._windows.get(domain)
@@ -61,8 +59,7 @@ class Tally:
         """Count an attempt that delivered nothing; ``seconds`` is 0 when nothing was sent."""
         self._answers[str(verdict.status or _name(verdict))] += 1
         if seconds > 0.0:
-            self._buckets[bisect_left(self._bounds, seconds)] += 1
-            self._sum += seconds
+            self._times.append(seconds)
         if attempts > 1:
             self._retries += 1
         if isinstance(verdict, TryAgain) and verdict.ambiguous:
@@ -106,14 +103,12 @@ class Tally:
         self._retries = self._ambiguous = 0
 
     def _flush_seconds(self) -> None:
-        if self._sum:
-            # prometheus_client has no public way to add many observations at once.
-            for bucket, number in zip(self._seconds._buckets, self._buckets, strict=True):
-                if number:
-                    bucket.inc(number)
-            self._seconds._sum.inc(self._sum)
-            self._buckets = [0] * len(self._buckets)
-            self._sum = 0.0
+        # prometheus_client has no public way to add many observations at once.
+        buckets = self._seconds._buckets
+        for bucket, number in Counter(bisect_left(self._bounds, seconds) for seconds in self._times).items():
+            buckets[bucket].inc(number)
+        self._seconds._sum.inc(math.fsum(self._times))
+        self._times.clear()
 
     def _window(self, domain: str) -> _Window:
         name = domain if len(self._windows) < _MOST_DOMAINS else OTHER
@@ -134,7 +129,7 @@ class _Window:
     @property
     def spotless(self) -> bool:
         """Whether one more kept event would change nothing."""
-        return not self.drops and self.seen == _WINDOW
+        return self.seen == _WINDOW and not self.drops
 
     def add(self, dropped: bool) -> bool | None:
         self.drops = (self.drops << 1 | dropped) & _ALL_OF_WINDOW

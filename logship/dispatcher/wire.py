@@ -152,21 +152,35 @@ class Line:
         self._take(connection)
         return None
 
-    async def post(self, request: bytes) -> Verdict:
-        """Send one request and return the verdict on its answer. The line must be `ready`."""
+    async def post(self, request: bytes, more: Callable[[], bytes | None] | None = None) -> Verdict:
+        """Send one request and return the verdict on its answer. The line must be `ready`.
+
+        After a plain acceptance ``more`` is asked for the next request, with the times of this one set. What it
+        returns is sent at once, and the verdict is then the one on that; None: the verdict is the acceptance.
+        """
         protocol, ear = self._protocol, self._ear
         assert protocol is not None
         assert ear is not None
         transport = protocol.transport
         assert transport is not None
-        self.sent_at = now = self._clock()
-        self._deadline = now + self._wire.total
-        answer = ear.listen()
+        clock, total = self._clock, self._wire.total
+
+        def go_on() -> bool:
+            self.answered_at = self._idle_since = clock()
+            self._deadline = math.inf
+            if transport.is_closing() or more is None or (following := more()) is None:
+                return False
+            self.sent_at = now = clock()
+            self._deadline = now + total
+            transport.write(following)
+            return True
+
+        self.sent_at = now = clock()
+        self._deadline = now + total
+        answer = ear.listen(go_on)
         transport.write(request)
         try:
             if await answer:
-                self.answered_at = self._idle_since = self._clock()
-                self._deadline = math.inf
                 if self._idle is None:
                     self._idle = _LONGEST_IDLE  # a plain answer has no Keep-Alive
                 return _ACCEPTED

@@ -113,6 +113,29 @@ async def test_a_connection_is_kept_for_the_next_request() -> None:
         assert line.answered_at >= line.sent_at > 0.0
 
 
+async def test_what_follows_a_plain_acceptance_is_sent_on_the_spot() -> None:
+    """One wait for many requests, each with its own times; the verdict is on the last of them."""
+    refused = b'HTTP/1.1 400 Bad Request\r\nContent-Length: 14\r\n\r\n{"errors": {}}'
+    async with serving() as server, line_to(server) as line:
+        server.talk = answers(server, *[ACCEPTED] * 7, refused, ACCEPTED)
+        followers, times = [REQUEST] * 4, []
+
+        def more() -> bytes | None:
+            times.append((line.sent_at, line.answered_at))
+            return followers.pop() if followers else None
+
+        await line.open()
+        assert await line.post(REQUEST, more) == Delivered()
+        assert (len(server.requests), len(times)) == (5, 5)
+        assert all(sent < answered for sent, answered in times)
+        assert times == sorted(times)
+        followers = [REQUEST] * 9
+        assert await line.post(REQUEST, more) == Refused(400, '{"errors": {}}')
+        assert (len(server.requests), len(followers)) == (8, 7)
+        assert await line.post(REQUEST) == Delivered()
+        assert server.connections == 1
+
+
 @pytest.mark.parametrize(
     "answer",
     [

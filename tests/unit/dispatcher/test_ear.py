@@ -1,8 +1,10 @@
 """What is known at a glance, and what goes to the real parser."""
 
+import asyncio
+
 import pytest
 
-from logship.dispatcher.ear import is_plain
+from logship.dispatcher.ear import Ear, is_plain
 
 NGINX = (
     b"HTTP/1.1 202 Accepted\r\nServer: nginx\r\nDate: Sun, 22 Nov 2026 00:00:00 GMT\r\n"
@@ -42,3 +44,63 @@ def test_an_ordinary_acceptance_is_plain():
 def test_whatever_says_more_or_less_goes_to_the_parser(answer):
     """Cut, too long, another status, a connection's end, a drop to count, another framing, a folded line."""
     assert not is_plain(answer)
+
+
+class Parser(asyncio.Protocol):
+    """Remembers what was left to it."""
+
+    def __init__(self) -> None:
+        self.heard = b""
+
+    def data_received(self, data: bytes) -> None:
+        self.heard += data
+
+
+async def test_after_a_plain_answer_the_next_request_follows_on_the_spot():
+    """The future is for the last of them; nothing of a plain answer reaches the parser."""
+    parser, left = Parser(), [True, True, False]
+    ear = Ear(parser)
+    answer = ear.listen(lambda: left.pop(0))
+    for _ in range(2):
+        ear.data_received(NGINX)
+        assert not answer.done()
+    ear.data_received(NGINX)
+    assert answer.result() is True
+    assert (left, parser.heard) == ([], b"")
+
+
+async def test_an_answer_that_says_more_ends_the_streak_and_goes_to_the_parser():
+    """Bytes untouched, and nothing is sent before it is understood."""
+    parser = Parser()
+    ear = Ear(parser)
+    answer = ear.listen(lambda: True)
+    ear.data_received(NGINX)
+    ear.data_received(NGINX.replace(b"202", b"503"))
+    assert answer.result() is False
+    assert parser.heard == NGINX.replace(b"202", b"503")
+
+
+async def test_nothing_is_sent_for_one_who_no_longer_waits():
+    """A lane that was cancelled asked for no further event."""
+    ear = Ear(Parser())
+    sent = []
+    answer = ear.listen(lambda: bool(sent.append(1)))
+    answer.cancel()
+    ear.data_received(NGINX)
+    assert not sent
+
+
+async def test_a_bug_in_going_on_reaches_the_one_who_waits():
+    """An exception in a callback of the loop would leave the lane waiting for ever."""
+    ear = Ear(Parser())
+    answer = ear.listen(lambda: 1 // 0 > 0)
+    ear.data_received(NGINX)
+    assert isinstance(answer.exception(), ZeroDivisionError)
+
+
+async def test_a_connection_that_is_lost_ends_the_waiting():
+    """The parser knows why."""
+    ear = Ear(Parser())
+    answer = ear.listen()
+    ear.connection_lost(None)
+    assert answer.result() is False
