@@ -45,6 +45,9 @@ class Metrics:
 
         # Files.
         self.files_followed = gauge("files_followed", "Files open and followed.")
+        self.files_parked = gauge(
+            "files_parked", "Followed files that are closed for want of descriptors; they are opened when they grow."
+        )
         self.files_unreadable = gauge("files_unreadable", "Files that match but cannot be read at present.")
         self.file_events = counter("file_events", "What happened to files: opened, rotated, truncated, ...", "event")
         self.file_behind = gauge("file_behind_bytes", "Bytes of the file not read yet.", "source", "file")

@@ -83,6 +83,11 @@ class LogFile:
         """Bytes seen and not read; a line that has not ended yet counts."""
         return max(self.size - self.offset, 0)
 
+    @property
+    def unseen(self) -> bool:
+        """Whether there were bytes, when it was looked at last, that have not been searched for a line's end."""
+        return self.size > self._lines.seen
+
     def fingerprint(self) -> Fingerprint:
         """Return the fingerprint of as much of the head as was seen."""
         return Fingerprint.of(self._head)

@@ -1,10 +1,18 @@
-"""The generations that are open: who they are, who is looked at again soon, and what to do without descriptors."""
+"""The generations that are open: who they are, who is looked at again soon, and what to do without descriptors.
+
+Logs share the process's descriptors with its connections, its checkpoint, and Python, which opens a file to import a
+module. So they get a share and no more: a daemon that had nothing left would not deliver, or would not save.
+"""
 
 from __future__ import annotations
 
 import errno
 import math
+import os
+import resource
 from collections.abc import Callable
+
+import structlog
 
 from logship.source import content
 from logship.source.file import LogFile
@@ -17,19 +25,32 @@ SWEEP, SOON = "sweep", "soon"
 
 _OUT_OF_DESCRIPTORS = (errno.EMFILE, errno.ENFILE)
 
+_OTHERS = 48
+"""Descriptors left to everything else at least: connections, listeners, inotify, a save, an import."""
+
+_UNLIMITED = 1 << 20
+
+_FEWEST = 4
+"""Files open at a time however few descriptors there are: a live one, and old generations of it."""
+
 Entry = tuple[Trail, LogFile]
+
+log = structlog.get_logger(__name__)
 
 
 class OpenFiles:
     """Every generation that is being read, by identity and by the token of its events.
 
     A live file may be parked: closed while another one needs its descriptor more. It stays known, and is opened and
-    proved again when it has changed.
+    proved again when it has changed, or when there is room.
     """
 
     def __init__(self, wakeup: Wakeup, timing: Timing, clock: Callable[[], float]) -> None:
         self.by_id: dict[Id, Entry] = {}
         self.starved = False  # somebody waits for a descriptor
+        self.share = _share()
+        self._told = False
+        self._held: set[LogFile] = set()
         self._by_token: dict[str, Entry] = {}
         self._active: dict[LogFile, tuple[Trail, float, float]] = {}  # when to look again, after which pause
         self._wakeup = wakeup
@@ -39,12 +60,14 @@ class OpenFiles:
     def enter(self, trail: Trail, file: LogFile) -> None:
         """Know a generation under its present identity, and look at it soon."""
         self.by_id[file.id] = self._by_token[file.token] = trail, file
+        self._held.add(file)
         self.poll(trail, file, pause=0.0)
 
     def shut(self, file: LogFile) -> None:
         """Close a generation's content, for now or for good. It stays known."""
         self._wakeup.forget(file.token)
         self._active.pop(file, None)
+        self._held.discard(file)
         file.close()
 
     def leave(self, file: LogFile) -> None:
@@ -54,17 +77,36 @@ class OpenFiles:
         if file.id in self.by_id and self.by_id[file.id][1] is file:
             del self.by_id[file.id]
 
+    @property
+    def room(self) -> bool:
+        """Whether another file may be opened without parking one."""
+        return len(self._held) < self.share
+
+    def make_room(self) -> bool:
+        """Park the live file that has been quiet longest, where there is no room. False: none could be parked."""
+        if self.room:
+            return True
+        self.starved = True
+        return self._park()
+
     def open(self, path: str) -> content.Plain:
-        """Open a file to follow it; when no descriptor is left, park the one that has been quiet longest."""
+        """Open a file to follow it; when no descriptor is left for it, park another one."""
+        if not self.make_room():
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), path)
         try:
             return content.open_plain(path)
         except OSError as error:
             if not is_out_of_descriptors(error):
                 raise
             self.starved = True
+            self.share = max(len(self._held), _FEWEST)  # until the next `reckon`: the others have taken more
             if not self._park():
                 raise
         return content.open_plain(path)
+
+    def reckon(self) -> None:
+        """Ask anew how many descriptors logs may take."""
+        self.share = _share()
 
     def poll(self, trail: Trail, file: LogFile, pause: float) -> None:
         """Look at a file again after a pause, rather than at the next sweep."""
@@ -102,10 +144,33 @@ class OpenFiles:
         return min((at for _, at, _ in self._active.values()), default=math.inf)
 
     def _park(self) -> bool:
-        idle = [file for trail, file in self.by_id.values() if trail.live is file and file.content and not file.ready]
+        idle = [file for trail, file in self.by_id.values() if _is_idle(trail, file)]
         if idle:
+            self._tell()
             self.shut(min(idle, key=lambda file: file.quiet_since or 0.0))
         return bool(idle)
+
+    def _tell(self) -> None:
+        """Say once that there are more logs than descriptors."""
+        if not self._told:
+            self._told = True
+            told = (
+                "more logs than may be open at once: they are read in turn; raise the limit (LimitNOFILE=, ulimit -n)"
+            )
+            log.warning("files.parked", open=len(self._held), help=told)
+
+
+def _is_idle(trail: Trail, file: LogFile) -> bool:
+    """Tell whether a live file has nothing to read, or may not be read before a search that itself needs to open."""
+    return trail.live is file and file.content is not None and (trail.searching or not file.ready)
+
+
+def _share() -> int:
+    """Return how many descriptors logs may take: three quarters, or what the others leave."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limit == resource.RLIM_INFINITY:
+        return _UNLIMITED
+    return max(limit - max(_OTHERS, limit // 4), _FEWEST)
 
 
 def is_out_of_descriptors(error: Exception) -> bool:

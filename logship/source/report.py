@@ -21,15 +21,17 @@ class Gauges:
     def set(self, trails: Iterable[Trail]) -> None:
         """Show what is there now, and forget the series of what is not."""
         behind: dict[tuple[str, str], tuple[int, int]] = {}
-        troubled = held = followed = 0
+        troubled = held = followed = parked = 0
         for trail in trails:
             troubled += bool(trail.trouble)
             for file in trail.files:
                 behind[file.source, _label(file)] = file.behind, file.offset - self._ledger.watermark(file.key)
                 held += file.size if file.content and not file.links else 0
                 followed += file.content is not None
+                parked += file.content is None and not trail.trouble
         self._metrics.files_unreadable.set(troubled)
         self._metrics.files_followed.set(followed)
+        self._metrics.files_parked.set(parked)
         self._metrics.deleted_bytes_held.set(held)
         self._show(behind)
 

@@ -86,6 +86,9 @@ class Search:
         """Search for all of them. Reading directories and siblings is done in a thread."""
         listing = siblings.Listing()
         for trail in trails:
+            trail.crowded = not self._open.make_room()
+            if trail.crowded:
+                continue
             opened = self._open_live(trail)
             if trail.trouble and not trail.lost:
                 trail.searching = False

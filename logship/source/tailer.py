@@ -51,6 +51,9 @@ _FORGET = 3600.0
 _PATIENCE = 10
 """How many times longer the newest generation is held: without a successor it may still be the one that is written."""
 
+_HURRY = 2.0
+"""Seconds that a rotated file's end is seen when others wait for its descriptor. If it grows, it is opened again."""
+
 _EVENT_GAP = 0.1
 """Seconds between two scans that events ask for: a flood of files must not cost more than that."""
 
@@ -284,6 +287,7 @@ class Tailer:
         """Find what the sources mean by now. In a thread: a directory may be large, or far away."""
         sources, start, looked = self._sources, self._clock(), self._wall()
         self._moved = False
+        self._open.reckon()
         if not self._once:
             self._wakeup.watch_directories(self._directories)  # before looking: what comes later tells of itself
         known = {each.path: each.known for each in self._trails.values() if each.known is not None}
@@ -512,11 +516,15 @@ class Tailer:
                 file.quiet_since = self._clock()
 
     def _reopen(self, trail: Trail, file: LogFile) -> None:
-        """Open a file again that was closed for a while, if it has changed, and prove it."""
+        """Open a file again that was closed for a while, if it has changed or there is room, and prove it.
+
+        As long as it is closed it is lost when it is deleted, so it is parked no longer than need be.
+        """
         try:
             seen = os.stat(file.path)
             same = (seen.st_dev, seen.st_ino) == file.id
-            if file is trail.live and same and seen.st_size == file.size and not trail.trouble:
+            parked = file is trail.live and same and seen.st_size == file.size and not (file.unseen or trail.trouble)
+            if not (self._open.room if parked else self._open.make_room()):
                 return
             proven = self._prove(file, same=same)
         except (FileNotFoundError, NotADirectoryError):
@@ -605,7 +613,8 @@ class Tailer:
         if file.quiet_since is None:
             return False
         patience = _PATIENCE if file is trail.files[-1] else 1
-        return self._clock() - file.quiet_since >= self._timing.linger * patience
+        linger = self._timing.linger * patience if self._open.room else _HURRY
+        return self._clock() - file.quiet_since >= linger
 
     def _finish(self, trail: Trail, file: LogFile) -> None:
         self._finished.put(replace(position(file, self._ledger, self._wall()), finished=True))

@@ -76,6 +76,7 @@ class Trail:
         since: when the log was not there yet (epoch seconds), so that siblings which are younger are unread.
         looked: the last scan of which everything that it found here is known (epoch seconds).
         searching: a search is due or under way; what is older comes first, so the live file waits for it.
+        crowded: its search waits for a descriptor; old generations are read meanwhile, for theirs are wanted.
         attempts: how many searches in a row have left something unread that could not be read; 0: all is known.
         skip: what the file holds when it is first opened was there before its source was: start at its end.
         dropped: no source means it any more; what was read is settled, and no more is read.
@@ -96,6 +97,7 @@ class Trail:
     since: float | None = None
     looked: float | None = None
     searching: bool = False
+    crowded: bool = False
     attempts: int = 0
     skip: bool = False
     dropped: bool = False
@@ -109,9 +111,9 @@ class Trail:
 
     def next(self) -> LogFile | None:
         """Return the oldest generation that has something to read."""
-        if self.searching or self.dropped:
+        if self.dropped or (self.searching and not self.crowded):
             return None
-        return next((each for each in self.files if each.ready), None)
+        return next((each for each in self.files if each.ready and not (self.searching and each is self.live)), None)
 
     def add(self, file: LogFile, successor: LogFile | None = None) -> None:
         """Take in an old generation: before its successor, or behind the other old ones and before the live one."""

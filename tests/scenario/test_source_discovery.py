@@ -1,6 +1,7 @@
 """Which files are read, from where, and what happens when they cannot be."""
 
 import asyncio
+import errno
 import os
 import resource
 import socket
@@ -339,3 +340,53 @@ async def until(condition, limit=5.0):
     async with asyncio.timeout(limit):
         while not condition():
             await asyncio.sleep(0.002)
+
+
+async def test_a_file_parked_for_want_of_descriptors_is_opened_when_there_are_some(follow, log, tmp_path, monkeypatch):
+    """Closed it would be lost when deleted: one failed open must not leave another file closed for ever."""
+    add(log, *n(0, 3))
+    tail = follow(tmp_path / "*.log")
+    await tail.read()
+    (tmp_path / "new.log").touch()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", failing_once(os.open, errno.EMFILE))
+        await tail.read()
+    await tail.after(1)
+    add(log, *n(3, 5))
+    log.unlink()
+    assert await tail.after(1) == n(3, 5)
+
+
+async def test_other_parts_of_the_process_keep_descriptors(follow, tmp_path):
+    """G6: whatever is followed, and rotated all at once, a save and a connection find a descriptor."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard))
+    try:
+        tail = follow(tmp_path / "*.log")
+        for number in range(100):
+            add(tmp_path / f"{number}.log", f"{number}")
+        got = [line for _ in range(20) for line in await tail.after(1)]
+        for number in range(100):
+            (tmp_path / f"{number}.log").rename(tmp_path / f"{number}.log.1")
+            add(tmp_path / f"{number}.log", f"{number} again")
+        most = 0
+        for _ in range(60):
+            got += await tail.after(1)
+            most = max(most, len(os.listdir("/proc/self/fd")))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert sorted(got) == sorted([f"{number}{more}" for number in range(100) for more in ("", " again")])
+    assert most < 50
+    assert tail.count("files_parked") == 84
+
+
+def failing_once(call, number):
+    """Fail the first time."""
+    failures = [number]
+
+    def once(*args, **more):
+        if failures:
+            raise OSError(failures.pop(), "no more")
+        return call(*args, **more)
+
+    return once
