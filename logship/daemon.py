@@ -12,14 +12,14 @@ import hashlib
 import os
 import signal
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import structlog
 
-from logship import __version__, plan, settings
+from logship import __version__, differences, plan, settings
 from logship.deadletter import DeadLetters
 from logship.errors import ConfigError, LogshipError
 from logship.metrics import Metrics
@@ -47,10 +47,11 @@ class Reload:
     hash: str = ""
     at: float = 0.0
     problems: tuple[str, ...] = ()
+    changes: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Return JSON-able values."""
-        return {"number": self.number, "hash": self.hash, "at": self.at, "problems": list(self.problems)}
+        return {**asdict(self), "problems": list(self.problems), "changes": list(self.changes)}
 
 
 class Daemon:
@@ -225,14 +226,15 @@ class Daemon:
         self._manager.tell("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
         try:
             built = plan.load(self.config, os.environ)
+            changes = [_with_consequence(each) for each in differences.between(running, built.settings)]
             loaded = self._keep_what_needs_restart(running, built.settings)
             self.pipeline.apply(replace(built, settings=loaded))
         except LogshipError as error:
             self._refused(error)
             return running
         else:
-            self._accepted(loaded)
-            log.info("config.reloaded", config=str(self.config), hash=self.reloads.hash)
+            self._accepted(loaded, changes)
+            log.info("config.reloaded", config=str(self.config), hash=self.reloads.hash, changes=changes)
             return loaded
         finally:
             self._manager.tell("READY=1")
@@ -243,11 +245,11 @@ class Daemon:
                 log.warning("config.needs_restart", key=name, help="the rest of the change applies now")
         return replace(loaded, **{name: getattr(running, name) for name in _NEEDS_RESTART})
 
-    def _accepted(self, loaded: settings.Settings) -> None:
+    def _accepted(self, loaded: settings.Settings, changes: Sequence[str] = ()) -> None:
         digest = loaded.content_hash
         for warning in loaded.warnings:
             log.warning("config.doubtful", problem=str(warning))
-        self.reloads = Reload(self.reloads.number + 1, digest, time.time())
+        self.reloads = Reload(self.reloads.number + 1, digest, time.time(), changes=tuple(changes))
         self.metrics.reloads.labels("accepted").inc()
         self.metrics.reload_success.set(1)
         self.metrics.reload_time.set(self.reloads.at)
@@ -260,3 +262,7 @@ class Daemon:
         self.metrics.reload_success.set(0)
         for problem in problems:
             log.error("config.refused", problem=str(problem), help="the old plan runs on")
+
+
+def _with_consequence(change: str) -> str:
+    return f"{change}, after a restart" if change.split()[0] in _NEEDS_RESTART else change

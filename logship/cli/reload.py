@@ -5,19 +5,25 @@ from __future__ import annotations
 import os
 import signal
 import time
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import click
 
 from logship.cli.main import config_option
 from logship.cli.status import ask
+from logship.cli.table import clean
 
 
 @click.command(epilog="\b\nExample:\n  logship reload || journalctl -u logship -n 20")
 @config_option
 @click.option("--timeout", default=15.0, show_default=True, help="Seconds to wait for the outcome.")
 def command(config: Path, timeout: float) -> None:
-    """Ask the running daemon to read its configuration again; fail with the problems if it was refused."""
+    """Ask the running daemon to read its configuration again.
+
+    Waits for the outcome: prints what changed, or fails with the problems if the file was refused.
+    """
     before = ask(config)
     os.kill(before["pid"], signal.SIGHUP)
     deadline = time.monotonic() + timeout
@@ -32,4 +38,14 @@ def command(config: Path, timeout: float) -> None:
         raise click.ClickException(
             "the configuration was refused, the old one runs on:\n" + "\n".join(reload["problems"])
         )
+    for change in reload["changes"] or _nothing_since(before["reload"]):
+        click.echo(clean(change))
     click.echo(f"reloaded: {reload['hash'][:12]}")
+
+
+def _nothing_since(before: dict[str, Any]) -> list[str]:
+    """Say that nothing changed; and since a saved edit is noticed without being asked, what it was that did."""
+    if not before["changes"]:
+        return ["nothing changed"]
+    noticed = datetime.fromtimestamp(before["at"]).astimezone()
+    return [f"nothing changed since {noticed:%H:%M:%S}, when the saved file was noticed:", *before["changes"]]

@@ -15,11 +15,13 @@ FLOORS = {
     "logship": 0,  # logship/__init__.py: the version
     "logship.records": 0,
     "logship.errors": 0,
+    "logship.memo": 0,
     "logship.metrics": 0,
     "logship.language": 0,
     "logship.settings": 1,
     "logship.traffic": 1,
     "logship.schema": 2,
+    "logship.differences": 2,
     "logship.compressed": 1,
     "logship.logs": 1,
     "logship.servicemanager": 1,
@@ -59,9 +61,16 @@ FLOORS = {
 STAGES = ("source", "parser", "router", "dispatcher")
 APART = {"logship.receiver": {"logship.records", "logship.errors"}, "logship.discover": {"logship.errors"}}
 PURE = {
-    *("logship.records", "logship.errors", "logship.source.lines", "logship.sieve", "logship.router.table"),
+    *(
+        "logship.records",
+        "logship.errors",
+        "logship.memo",
+        "logship.source.lines",
+        "logship.sieve",
+        "logship.router.table",
+    ),
     *("logship.dispatcher.retry", "logship.dispatcher.request", "logship.progress.ledger"),
-    *("logship.progress.fingerprint", "logship.parser", "logship.router"),
+    *("logship.progress.fingerprint", "logship.parser", "logship.router", "logship.differences"),
 }
 IMPURE = {
     *("asyncio", "aiohttp", "uvloop", "socket", "ssl", "selectors", "threading", "subprocess", "watchdog"),

@@ -1,0 +1,190 @@
+"""The process around a pipeline: a saved edit is noticed, applied and told; a broken one changes nothing."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from logship import daemon
+from logship.receiver import server
+
+FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:127.0) Gecko/20100101 Firefox/127.0"
+
+
+@pytest.fixture
+async def receiver():
+    async with server.serve("127.0.0.1", 0) as running:
+        yield running
+
+
+class House:
+    """A configuration that tests edit, in each of the ways that people and machines do."""
+
+    def __init__(self, directory, url):
+        self.directory = directory
+        self.config = directory / "logship.yaml"
+        self.log = directory / "access.log"
+        self.log.touch()
+        self.admin = free_port()
+        self.text = f"""
+state_dir: {directory}/state
+admin: {{listen: "127.0.0.1:{self.admin}"}}
+destinations: {{here: {{url: "{url}"}}}}
+sources: [{{name: shop, path: {self.log}, site: "https://example.com", start_at: beginning}}]
+rules: [{{preset: pageviews}}]
+"""
+
+    def edited(self, old="rules: [", new="rules: [{name: downloads, when: {path: '**.pdf'}, event: File Download}, "):
+        assert old in self.text
+        return self.text.replace(old, new)
+
+    @contextlib.asynccontextmanager
+    async def running(self, config=None):
+        if config is None:
+            self.config.write_text(self.text)
+        running = daemon.Daemon(config or self.config)
+        task = asyncio.ensure_future(running.run())
+        try:
+            await until(lambda: task.done() or (running.following and running.ready()))
+            if task.done():
+                await task
+            yield running
+            running.stop()
+            await task
+        finally:
+            task.cancel()
+
+    async def ask(self, path):
+        return await asyncio.to_thread(self._ask, path)
+
+    def _ask(self, path):
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.admin}{path}", timeout=5) as answer:
+            return answer.read()
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+async def until(condition):
+    async with asyncio.timeout(15):
+        while not condition():
+            await asyncio.sleep(0.02)
+
+
+async def reloaded(running, number=2):
+    await until(lambda: running.reloads.number >= number)
+    return running.reloads
+
+
+@pytest.fixture
+def house(tmp_path, receiver):
+    return House(tmp_path, receiver.url)
+
+
+def in_place(house, text):
+    house.config.write_text(text)
+
+
+def by_rename(house, text):
+    other = house.config.with_suffix(".swp")
+    other.write_text(text)
+    other.rename(house.config)
+
+
+def by_signal(house, text):
+    house.config.write_text(text)
+    os.kill(os.getpid(), signal.SIGHUP)
+
+
+@pytest.mark.parametrize("save", [in_place, by_rename, by_signal])
+async def test_a_saved_edit_is_used_and_told(house, save):
+    """However an editor saves: the difference is in /status, in plain words, and the counters say accepted."""
+    async with house.running() as running:
+        save(house, house.edited())
+        outcome = await reloaded(running)
+        assert outcome.changes == ('rule "downloads" added',)
+        assert json.loads(await house.ask("/status"))["reload"]["changes"] == list(outcome.changes)
+        assert b'logship_config_reloads_total{result="accepted"} 2.0' in await house.ask("/metrics")
+
+
+async def test_a_swapped_configmap_is_used(house, tmp_path):
+    """As the kubelet does it: a new directory of its own, and one rename of the link `..data` that all links go by."""
+    volume = tmp_path / "config"
+    volume.mkdir()
+    config = volume / "logship.yaml"
+    config.symlink_to("..data/logship.yaml")
+    swap(volume, "..2026_11_22_01", house.text)
+    async with house.running(config) as running:
+        swap(volume, "..2026_11_22_02", house.edited())
+        assert (await reloaded(running)).changes == ('rule "downloads" added',)
+        swap(volume, "..2026_11_22_03", house.text)
+        assert (await reloaded(running, 3)).changes == ('rule "downloads" removed',)
+
+
+def swap(volume, name, text):
+    """Swap as kubernetes/pkg/volume/util/atomic_writer.go does: write, link under another name, rename, remove."""
+    before = os.readlink(volume / "..data") if (volume / "..data").is_symlink() else None
+    (volume / name).mkdir()
+    (volume / name / "logship.yaml").write_text(text)
+    (volume / "..data_tmp").symlink_to(name)
+    (volume / "..data_tmp").rename(volume / "..data")
+    if before:
+        (volume / before / "logship.yaml").unlink()
+        (volume / before).rmdir()
+
+
+async def test_a_broken_edit_changes_nothing_and_says_where(house):
+    """The old plan runs on; mended, the file is used again."""
+    async with house.running() as running:
+        house.config.write_text(house.edited("preset:", "presett:"))
+        refused = await reloaded(running)
+        assert "did you mean" in " ".join(refused.problems)
+        assert refused.changes == ()
+        assert running.ready()
+        assert b"logship_config_last_reload_successful 0.0" in await house.ask("/metrics")
+        house.config.write_text(house.text)
+        assert (await reloaded(running, 3)).problems == ()
+
+
+async def test_what_needs_a_restart_is_said_and_the_rest_applies(house):
+    """`admin` stays as it is, and the rule is there."""
+    async with house.running() as running:
+        text = house.edited().replace(f"127.0.0.1:{house.admin}", "127.0.0.1:1")
+        house.config.write_text(text)
+        told = (await reloaded(running)).changes
+        assert told == (f"admin 127.0.0.1:{house.admin} -> 127.0.0.1:1, after a restart", 'rule "downloads" added')
+        assert await house.ask("/healthz") == b"ok\n"
+
+
+async def logship(*arguments):
+    """Run a command, and return its exit code, its output and what it complained of."""
+    process = await asyncio.create_subprocess_exec(
+        Path(sys.executable).with_name("logship"), *map(str, arguments), stdout=-1, stderr=-1
+    )
+    out, err = await process.communicate()
+    return process.returncode, out.decode(), err.decode()
+
+
+async def test_the_reload_command_waits_and_tells(house):
+    """`logship reload` prints the differences, fails with the problems, and says when there is nothing new."""
+    async with house.running():
+        assert (await logship("reload", "-c", house.config))[1].startswith("nothing changed\nreloaded: ")
+        house.config.write_text(house.edited())
+        code, out, _ = await logship("reload", "-c", house.config)
+        assert code == 0
+        assert 'rule "downloads" added' in out  # by this reload, or by the daemon itself a moment before
+        house.config.write_text(house.edited("preset:", "presett:"))
+        code, out, err = await logship("reload", "-c", house.config)
+        assert code == 1
+        assert "logship.yaml:6:" in err
+        assert "did you mean" in err
