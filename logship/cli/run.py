@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import threading
 from pathlib import Path
 
 import click
@@ -33,6 +35,9 @@ def command(config: Path, once: bool, log_level: str, log_format: str) -> None:
     logs.configure(level=log_level, style=log_format)
 
     import uvloop
+
+    # aiohttp loads the system's certificates when it is imported, for which Python lets other threads run.
+    threading.Thread(target=importlib.import_module, args=("aiohttp",), daemon=True).start()
 
     from logship import daemon
     from logship.cli import progress

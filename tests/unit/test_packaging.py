@@ -4,11 +4,13 @@ import configparser
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
 import pytest
 
+from logship import __version__
 from logship.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,6 +29,12 @@ def test_a_lock_holds_names_versions_and_hashes_only(name: str) -> None:
     for line in (ROOT / name).read_text().splitlines():
         assert re.fullmatch(r"(\S+==\S+( ; .+)? \\|    --hash=sha256:[0-9a-f]{64}( \\)?| *#.*|)", line), line
         assert "://" not in line
+
+
+def test_python_dash_m_is_the_command() -> None:
+    """Where scripts are not on the path, `python -m logship` is what people try."""
+    ran = subprocess.run([sys.executable, "-m", "logship", "--version"], capture_output=True, text=True, check=True)
+    assert ran.stdout == f"logship, version {__version__}\n"
 
 
 def test_the_locks_agree() -> None:
