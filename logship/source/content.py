@@ -1,17 +1,13 @@
-"""The content of a file by offset, whether it lies there plain or as gzip, bzip2 or xz. Opens regular files only."""
+"""The content of a file by offset, whether it lies there plain or compressed. Opens regular files only."""
 
 from __future__ import annotations
 
-import bz2
-import errno
-import gzip
-import lzma
 import os
 import stat
-import zlib
-from contextlib import suppress
-from typing import IO, Protocol
+import sys
+from typing import BinaryIO, Protocol
 
+from logship import compressed
 from logship.errors import LogshipError
 
 _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
@@ -23,8 +19,6 @@ _KINDS = (
     (stat.S_ISCHR, "a device (nginx's official image links its log to /dev/stdout): log to a file on a shared volume"),
     (stat.S_ISBLK, "a block device: let the web server write a regular file"),
 )
-
-_MAGIC = ((b"\x1f\x8b", "gzip"), (b"BZh", "bzip2"), (b"\xfd7zXZ\0", "xz"), (b"\x28\xb5\x2f\xfd", "zstd"))
 
 
 class UnusableFileError(LogshipError):
@@ -83,10 +77,13 @@ class Unpacked:
     _KEEP = 8 * 1024
 
     def __init__(self, fd: int, kind: str) -> None:
-        self._file: IO[bytes] = os.fdopen(fd, "rb")
-        self._stream = _unpack(self._file, kind)
-        self._head = b""
-        self._window = b""
+        self._file: BinaryIO = os.fdopen(fd, "rb")
+        try:
+            self._stream = compressed.unpacked(self._file, kind)
+        except BaseException:
+            self._file.close()
+            raise
+        self._head = self._window = b""
         self._start = 0
 
     def pread(self, size: int, at: int) -> bytes:
@@ -94,20 +91,28 @@ class Unpacked:
         if at + size <= len(self._head):
             return self._head[at : at + size]
         try:
-            if at < self._start:
-                self._stream.seek(0)
-                self._window, self._start = b"", 0
-            while self._start + len(self._window) < at + size:
-                if not (more := self._stream.read(self._STEP)):
-                    break
-                if not self._start and not self._window:
-                    self._head = more[: self._KEEP]
-                keep = max(0, min(len(self._window), len(self._window) + self._start - at + self._KEEP))
-                self._start += len(self._window) - keep
-                self._window = self._window[len(self._window) - keep :] + more
-        except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
-            raise OSError(errno.EILSEQ, f"compressed file is damaged or not complete: {error}") from error
+            self._reach(size, at)
+        except OSError:
+            self._begin(sys.maxsize)  # how far the stream came is not known: start over
+            raise
         return self._window[at - self._start : at - self._start + size]
+
+    def _reach(self, size: int, at: int) -> None:
+        if at < self._start:
+            self._stream.seek(0)
+            self._begin(0)
+        while self._start + len(self._window) < at + size:
+            if not (more := self._stream.read(self._STEP)):
+                break
+            if not self._start and not self._window:
+                self._head = more[: self._KEEP]
+            keep = max(0, min(len(self._window), len(self._window) + self._start - at + self._KEEP))
+            self._start += len(self._window) - keep
+            self._window = self._window[len(self._window) - keep :] + more
+
+    def _begin(self, start: int) -> None:
+        self._head = self._window = b""
+        self._start = start
 
     def stat(self) -> os.stat_result:
         """Return the state of the compressed file."""
@@ -119,9 +124,7 @@ class Unpacked:
 
     def close(self) -> None:
         """Close it."""
-        with suppress(OSError):
-            self._stream.close()
-        self._file.close()
+        self._stream.close()
 
 
 def refuse(path: str, found: os.stat_result) -> None:
@@ -143,13 +146,13 @@ def open_plain(path: str) -> Plain:
 
 
 def open_any(path: str) -> Content:
-    """Open a file for its plain content. zstd, which Python cannot read: UnusableFileError."""
+    """Open a file for its plain content. OSError, or UnusableFileError where a library for it is missing."""
     fd = _open(path)
     kind = _kind(fd)
-    if kind == "zstd":
-        os.close(fd)
-        raise UnusableFileError(f"{path} is compressed with zstd, which logship cannot read")
-    return Unpacked(fd, kind) if kind else Plain(fd)
+    try:
+        return Unpacked(fd, kind) if kind else Plain(fd)
+    except LogshipError as error:
+        raise UnusableFileError(f"{path}: {error}") from None
 
 
 def open_raw(path: str) -> Plain:
@@ -171,14 +174,7 @@ def _open(path: str) -> int:
 
 def _kind(fd: int) -> str:
     try:
-        head = os.pread(fd, 6, 0)
+        return compressed.kind(os.pread(fd, compressed.MAGIC_SIZE, 0))
     except BaseException:
         os.close(fd)
         raise
-    return next((kind for magic, kind in _MAGIC if head.startswith(magic)), "")
-
-
-def _unpack(file: IO[bytes], kind: str) -> IO[bytes]:
-    if kind == "gzip":
-        return gzip.GzipFile(fileobj=file)  # type: ignore[return-value]
-    return bz2.BZ2File(file) if kind == "bzip2" else lzma.LZMAFile(file)

@@ -39,6 +39,8 @@ class LogFile:
         gone: why nothing new is expected ("rotated", "deleted", ...); "" for a live file.
         ending: what is left without a line end is to be passed on, and then the file has ``ended``.
         stirred: it was touched without growing, and what was read still stands: perhaps it was longer in between.
+        failures: how many times in a row it was found damaged: a compressed file that is broken, or not complete yet.
+        not_before: when to open it again after that, on the caller's clock.
         quiet_since: since when nothing was left to read, on the caller's clock; None while there is.
     """
 
@@ -54,6 +56,8 @@ class LogFile:
         self.ending = self.ended = False
         self.quiet_since: float | None = None
         self.links = 1
+        self.failures = 0
+        self.not_before = 0.0
         self.ready = self.stirred = False
         self._lines = Lines(offset, cut)
         self._head = content.pread(HEAD, 0)

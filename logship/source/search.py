@@ -11,7 +11,7 @@ import asyncio
 import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 
 import structlog
@@ -131,6 +131,16 @@ class Search:
         for lost in trail.lost:
             lost.successor = made if lost.file is file else lost.successor
         self._open.enter(trail, made)
+
+    def abandon(self, trail: Trail, file: LogFile) -> None:
+        """Give up the rest of a compressed file that is damaged: nobody can say how much that is."""
+        log.error("file.damaged", path=file.path, offset=file.offset, meaning="what follows in it is lost")
+        self._metrics.file_events.labels("damaged").inc()
+        self._finished.put(replace(position(file, self._ledger, self._wall()), finished=True))
+        trail.heads.append(file.fingerprint())
+        self._open.leave(file)
+        trail.remove(file)
+        self._ledger.end(file.key)
 
     def fail(self, trail: Trail, error: Exception) -> None:
         """Remember why a log cannot be read, and say so once. It is tried again every second."""

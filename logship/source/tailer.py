@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import glob
 import math
 import os
@@ -53,6 +54,9 @@ _PATIENCE = 10
 
 _HURRY = 2.0
 """Seconds that a rotated file's end is seen when others wait for its descriptor. If it grows, it is opened again."""
+
+_DAMAGED = 8
+"""Times that a damaged compressed file is opened again: some five minutes, in which it may be written to its end."""
 
 _EVENT_GAP = 0.1
 """Seconds between two scans that events ask for: a flood of files must not cost more than that."""
@@ -520,6 +524,10 @@ class Tailer:
 
         As long as it is closed it is lost when it is deleted, so it is parked no longer than need be.
         """
+        if file.failures:  # to unpack it up to where it was left takes long: a search does that in a thread
+            if self._clock() >= file.not_before:
+                self._search.lose(trail, file)
+            return
         try:
             seen = os.stat(file.path)
             same = (seen.st_dev, seen.st_ino) == file.id
@@ -572,14 +580,25 @@ class Tailer:
             self._wakeup.nudge(SOON)
             return None
         except OSError as error:
-            self._open.shut(file)
-            self._search.fail(trail, error)
+            self._stumble(trail, file, error)
             return None
         if chunk:
+            file.failures = 0
             self._count(chunk)
         if not file.ready:
             self._rest(trail, file)
         return chunk
+
+    def _stumble(self, trail: Trail, file: LogFile, error: OSError) -> None:
+        """Close what could not be read, to open it again. A compressed file that stays damaged is given up."""
+        damaged = file.content is not None and file.content.packed and error.errno == errno.EILSEQ
+        self._open.shut(file)
+        self._search.fail(trail, error)
+        if damaged:
+            file.failures += 1
+            file.not_before = self._clock() + min(2.0**file.failures, self._timing.linger)
+            if file.failures > _DAMAGED:
+                self._search.abandon(trail, file)
 
     def _count(self, chunk: Chunk) -> None:
         size = chunk.end - chunk.start

@@ -7,6 +7,8 @@ import gzip
 import lzma
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -343,19 +345,31 @@ async def test_several_rotations_while_stopped(follow: Any, log: Path) -> None:
     tail.close()
 
 
-PACKERS = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress}
+def zstandard(data: bytes) -> bytes:
+    return subprocess.run(["zstd", "-q", "-c"], input=data, capture_output=True, check=True).stdout
 
 
-@pytest.mark.parametrize("suffix", PACKERS)
-async def test_rotated_and_compressed_while_stopped(follow: Any, log: Path, suffix: str) -> None:
-    """The rest is read from the decompressed content, once."""
+PACKERS = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress, ".zst": zstandard}
+NAMES = ("access.log.1", "access.log-20251010", "access-20251010.log", "old/access.log.1")
+
+packers = pytest.mark.parametrize(
+    "suffix",
+    [
+        pytest.param(each, marks=pytest.mark.skipif(each == ".zst" and not shutil.which("zstd"), reason="no zstd"))
+        for each in PACKERS
+    ],
+)
+
+
+@packers
+@pytest.mark.parametrize("name", NAMES)
+async def test_rotated_and_compressed_while_stopped(follow: Any, log: Path, suffix: str, name: str) -> None:
+    """E6, C12: the rest is read from the decompressed content, once, under whatever name rotation gave it."""
     tail = follow(log)
     add(log, *n(0, 3000))
     await tail.read()
     add(log, *n(3000, 6000))
-    packed = log.with_name(f"access.log.1{suffix}")
-    packed.write_bytes(PACKERS[suffix](log.read_bytes()))
-    log.unlink()
+    pack(log, name, suffix)
     add(log, *n(6000, 6010))
     tail = tail.restart()
     assert await tail.read() == n(3000, 6010)
@@ -364,14 +378,14 @@ async def test_rotated_and_compressed_while_stopped(follow: Any, log: Path, suff
     tail.close()
 
 
-async def test_killed_in_the_middle_of_a_compressed_rest(follow: Any, log: Path) -> None:
-    """A position in a compressed file is one in its content; what was settled is not far behind."""
+@packers
+async def test_killed_in_the_middle_of_a_compressed_rest(follow: Any, log: Path, suffix: str) -> None:
+    """C10: a position in a compressed file is one in its content; what was settled is not far behind."""
     tail = follow(log)
     add(log, *n(0, 10))
     await tail.read()
     add(log, *n(10, 9000))
-    log.with_name("access.log.1.gz").write_bytes(gzip.compress(log.read_bytes()))
-    log.unlink()
+    pack(log, "access.log.1", suffix)
     log.touch()
     tail = tail.restart()
     tail.hold = True
@@ -384,6 +398,73 @@ async def test_killed_in_the_middle_of_a_compressed_rest(follow: Any, log: Path)
     tail = tail.restart()
     assert read + await tail.read() == n(10, 9000)
     tail.close()
+
+
+@packers
+async def test_a_compressed_rest_that_breaks_off_is_given_up_at_last(follow: Any, log: Path, suffix: str) -> None:
+    """What can be read of it is; then it is tried again for minutes, told and counted, and holds up nothing."""
+    tail = follow(log)
+    add(log, *n(0, 10))
+    await tail.read()
+    add(log, *(f"{line} {os.urandom(64).hex()}" for line in n(10, 9000)))
+    packed = pack(log, "access.log.1", suffix)
+    os.truncate(packed, packed.stat().st_size * 3 // 4)
+    add(log, *n(9000, 9010))
+    tail = tail.restart()
+    got = await tail.read()
+    assert got[-10:] == n(9000, 9010)
+    assert len(got) > 1000
+    again = [line for _ in range(25) for line in await tail.after(30)]
+    assert again == []
+    assert tail.event("damaged") == 1
+    assert tail.states() == {"access.log": "following"}
+
+
+async def test_a_file_that_is_still_being_compressed_is_waited_for(follow: Any, log: Path) -> None:
+    """Its end comes a minute later: nothing is lost, nothing doubled."""
+    tail = follow(log)
+    add(log, *n(0, 10))
+    await tail.read()
+    add(log, *(f"{line} {os.urandom(64).hex()}" for line in n(10, 9000)))
+    whole = log.read_bytes().decode().splitlines()
+    packed = pack(log, "access.log.1", ".gz")
+    data = packed.read_bytes()
+    packed.write_bytes(data[: len(data) // 2])
+    log.touch()
+    tail = tail.restart()
+    got = await tail.read()
+    for _ in range(10):
+        got += await tail.after(6)
+    packed.write_bytes(data)
+    for _ in range(10):
+        got += await tail.after(6)
+    assert got == whole[10:]
+
+
+async def test_without_its_library_zstd_is_skipped_and_counted(
+    follow: Any, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """C12: what cannot be decompressed is never parsed as text."""
+    monkeypatch.setitem(sys.modules, "backports.zstd" if sys.version_info < (3, 14) else "compression.zstd", None)
+    monkeypatch.setitem(sys.modules, "backports" if sys.version_info < (3, 14) else "compression", None)
+    tail = follow(log)
+    add(log, *n(0, 10))
+    await tail.read()
+    log.with_name("access.log.1.zst").write_bytes(b"\x28\xb5\x2f\xfd" + b"x" * 100)
+    cycle(log)
+    add(log, *n(10, 20))
+    assert await tail.read() == n(10, 20)
+    assert tail.event("skipped") == 1
+
+
+def pack(log: Path, name: str, suffix: str) -> Path:
+    """Rotate and compress a log; its time stays that of the last write."""
+    packed = log.parent / f"{name}{suffix}"
+    packed.parent.mkdir(exist_ok=True)
+    packed.write_bytes(PACKERS[suffix](log.read_bytes()))
+    shutil.copystat(log, packed)
+    log.unlink()
+    return packed
 
 
 async def test_compression_of_what_was_read(follow: Any, log: Path) -> None:
@@ -400,18 +481,6 @@ async def test_compression_of_what_was_read(follow: Any, log: Path) -> None:
     cycle(log)
     add(log, *n(20, 30))
     assert await tail.read() == n(20, 30)
-
-
-async def test_zstd_is_skipped_and_counted(follow: Any, log: Path) -> None:
-    """What cannot be decompressed is never parsed as text."""
-    tail = follow(log)
-    add(log, *n(0, 10))
-    await tail.read()
-    log.with_name("access.log.1.zst").write_bytes(b"\x28\xb5\x2f\xfd" + b"x" * 100)
-    cycle(log)
-    add(log, *n(10, 20))
-    assert await tail.read() == n(10, 20)
-    assert tail.event("skipped") == 1
 
 
 async def test_thousands_of_rotations_leave_nothing_behind(follow: Any, log: Path) -> None:
