@@ -1,8 +1,9 @@
 """Turn an Event into the very bytes of its request, and into what `explain` shows of it. Pure.
 
-Everything that does not change from event to event is laid out once, by `renderer`; an event then costs two joins
-and one JSON body. Header values are cleaned of control characters here, at the last moment, whatever came in: a log
-line written by a stranger can never become a second request.
+Everything that does not change from event to event is laid out once, by `renderer`, and what comes again and again is
+remembered as the bytes it becomes: the head of a User-Agent, the JSON of a URL or a referrer, the headers behind a body
+of some length. An ordinary event then costs two joins. Header values are cleaned of control characters here, at the
+last moment, whatever came in: a log line written by a stranger can never become a second request.
 """
 
 from __future__ import annotations
@@ -11,17 +12,19 @@ import base64
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from urllib.parse import quote, unquote, urlsplit
 
 import orjson
 
 from logship.errors import ConfigError, Problem
+from logship.memo import Memo, texts
 from logship.records import Event, raw
 from logship.settings import DestinationSettings, Secret
 
 # Servers give all headers together 8 KiB or so (nginx, aiohttp, HAProxy); real User-Agents stay under 1 KiB.
 _LONGEST_VALUE = 4096
+_REMEMBERED = 1024  # of each kind, up to 300 KB with ordinary ones
+_LONGEST_TEXT = 500  # characters of a text that is worth remembering
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _CREDENTIAL = re.compile(r"auth|cookie|token|secret|key|password|session", re.IGNORECASE)
@@ -70,18 +73,31 @@ def renderer(settings: DestinationSettings) -> Callable[[Event], bytes]:
     host = extras.pop("host", ("Host", address.host))[1]
     accept = extras.pop("accept", ("Accept", "*/*"))[1]
     lead = b"POST %b HTTP/1.1\r\nHost: %b\r\nUser-Agent: " % (address.target.encode(), _clean(host))
-    # "User-Agent: x", then for each header "\r\nName: " and the address.
-    ip_names = [b"\r\n%b: " % name.encode() for name in settings.ip_headers]
+    first, *more = [b"\r\n%b: " % name.encode() for name in settings.ip_headers] or [b""]
     middle = b"\r\nContent-Type: application/json\r\nAccept: %b\r\nContent-Length: " % _clean(accept)
     tail = b"".join(b"\r\n%b: %b" % (name.encode(), _clean(value)) for name, value in extras.values()) + b"\r\n\r\n"
+    # The parts of a request: head with User-Agent, address (for each header), headers with the length, body.
+    heads = texts(lambda agent: lead + _clean(agent) + first, _REMEMBERED, longest=_LONGEST_TEXT)
+    frames: Memo[int, bytes] = Memo(lambda length: middle + b"%d" % length + tail, _REMEMBERED)
 
     def render_one(event: Event) -> bytes:
-        ip = _ip(event.client_ip)
-        ips = ip_names[0] + ip if len(ip_names) == 1 else b"".join([name + ip for name in ip_names])
-        body = _json(_body(event))
-        return b"".join((lead, _agent(event.user_agent), ips, middle, str(len(body)).encode(), tail, body))
+        ip = event.client_ip
+        address = ip.encode() if ip.isascii() and ip.isprintable() else _clean(ip)
+        body = _written(event)
+        if more:
+            address += b"".join([name + address for name in more])
+        return b"".join((heads[event.user_agent], address, frames[len(body)], body))
 
     return render_one
+
+
+def _written(event: Event) -> bytes:
+    """Return the body; an ordinary one is put together from texts that were written before."""
+    if event.props or event.revenue or event.interactive is not None:
+        return _json(_body(event))
+    text = _texts
+    front = b'{"name":%b,"domain":%b,"url":%b' % (text[event.name], text[event.domain], text[event.url])
+    return front + b"}" if event.referrer is None else b'%b,"referrer":%b}' % (front, text[event.referrer])
 
 
 def _body(event: Event) -> dict[str, object]:
@@ -97,11 +113,14 @@ def _body(event: Event) -> dict[str, object]:
     return body
 
 
-def _json(body: Mapping[str, object]) -> bytes:
+def _json(value: object) -> bytes:
     try:
-        return orjson.dumps(body)
+        return orjson.dumps(value)
     except TypeError:  # bytes that were not UTF-8 travel as surrogates, which JSON cannot hold
-        return orjson.dumps(_readable(body))
+        return orjson.dumps(_readable(value))
+
+
+_texts = texts(_json, _REMEMBERED, longest=_LONGEST_TEXT)  # of all destinations: their events are the same
 
 
 def _readable(value: object) -> object:
@@ -120,14 +139,6 @@ def _bytes(text: str) -> bytes:
 def _clean(text: str) -> bytes:
     """Return a header's value: no control characters, no blanks around it, of bounded length."""
     return _bytes(_CONTROL.sub("", text)).strip()[:_LONGEST_VALUE].rstrip()
-
-
-# A site sees few distinct User-Agents; addresses are many, and short.
-_agent = lru_cache(maxsize=2048)(_clean)
-
-
-def _ip(text: str) -> bytes:
-    return text.encode() if text.isascii() and text.isprintable() else _clean(text)
 
 
 def _shown(text: str) -> str:

@@ -38,30 +38,9 @@ class Send:
 
     def decide(self, record: Record, place: Place) -> Decision:
         """Return the deliveries of a record, or the reason why it gives none."""
-        sent = self._plain_event(record, place) if self.plain else None
-        if sent is not None:
-            return Decision([Delivery(to, sent, record.time) for to in self.destinations], self.rule)
         if place.origin is None:
             return self._none("host")
         return self._decide(self._context(record, place, place.origin), place)
-
-    def _plain_event(self, record: Record, place: Place) -> Event | None:
-        """Build the event of an ordinary page view the short way; None: the long way, with the same result."""
-        user_agent, referrer, client_ip = record.user_agent, record.referrer, record.client_ip
-        if (
-            client_ip
-            and user_agent
-            and place.sure
-            and len(user_agent) <= _SURE
-            and user_agent.isprintable()
-            and user_agent[0] != " "
-            and user_agent[-1] != " "
-            and (not referrer or (len(referrer) <= _SURE and referrer.isprintable()))
-        ):
-            url = _url(record, place)
-            if len(url) <= event.URL_BYTES:
-                return Event(self.name.constant or "", place.domain, url, user_agent, client_ip, referrer or None)
-        return None
 
     def _context(self, record: Record, place: Place, origin: str) -> Context:
         caught = self.captured(record, place.site) if self.captured else _NOTHING
@@ -148,16 +127,13 @@ class Send:
         return {"currency": currency.upper(), "amount": amount}
 
 
-_SURE = min(event.VALUE_BYTES, event.USER_AGENT_BYTES) // 4  # characters that fit, whatever they are
 _NOTHING: Mapping[str, str] = {}
 _CURRENCY = re.compile(r"[A-Za-z]{3}", re.ASCII)
 _AMOUNT = re.compile(r"[-+]?\d{1,20}(?:\.\d{1,20})?", re.ASCII)
 
 
 def _url(record: Record, place: Place) -> str:
-    if not record.query or not (query := place.site.reduce(record.query)):
-        return place.url
-    return f"{place.url}?{event.encoded_query(query)}"
+    return place.url + place.site.suffix[record.query] if record.query else place.url
 
 
 class _Cuts(list[str]):

@@ -32,6 +32,19 @@ def never(_: Record) -> bool:
     return False
 
 
+def identified(record: Record) -> bool:
+    """Hold for a record with a visitor's address."""
+    return bool(record.client_ip)
+
+
+def anonymous(record: Record) -> bool:
+    """Hold for a record without one."""
+    return not record.client_ip
+
+
+_OPPOSITES = {always: never, never: always, identified: anonymous, anonymous: identified}
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """The outcome of one test: what was asked of which value, whether it held, and the findings below it."""
@@ -251,9 +264,7 @@ class _Not(Condition):
 
     def predicate(self, site: Site) -> Predicate:
         test = self._part.predicate(site)
-        if test is always or test is never:
-            return never if test is always else always
-        return lambda record: not test(record)
+        return _OPPOSITES.get(test) or (lambda record: not test(record))
 
     def _kleene(self, site: Site, unknown: frozenset[str]) -> Judgement:
         part = self._part.judgement(site, unknown)
@@ -294,6 +305,10 @@ def _ask_url(matches: Matches, site: Site) -> Predicate:
     return ask
 
 
+def _ask_client_ip(matches: Matches, _: Site) -> Predicate:
+    return identified if matches is bool else lambda record: matches(record.client_ip)
+
+
 def _ask_bot(matches: Matches, _: Site) -> Predicate:
     classify = audience.classify
     return lambda record: matches(classify(record.user_agent).kind)
@@ -324,6 +339,6 @@ FIELDS: dict[str, Field] = {
     "user_agent": Field(_reads("user_agent"), matchers.texts, lambda matches, _: lambda r: matches(r.user_agent)),
     "bot": Field(_reads("bot"), matchers.audiences, _ask_bot),
     "referrer": Field(_reads("referrer"), matchers.texts, lambda matches, _: lambda r: matches(r.referrer)),
-    "client_ip": Field(_reads("client_ip"), matchers.networks, lambda matches, _: lambda r: matches(r.client_ip)),
+    "client_ip": Field(_reads("client_ip"), matchers.networks, _ask_client_ip),
     "content_type": Field(_reads("content_type"), matchers.texts, lambda matches, _: lambda r: matches(r.content_type)),
 }

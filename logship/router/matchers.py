@@ -60,14 +60,14 @@ def statuses(values: Sequence[str]) -> Matcher:
 
 
 def networks(values: Sequence[str]) -> Matcher:
-    """Addresses and CIDR networks."""
+    """Addresses and CIDR networks. All networks together are every address: then ``matches`` is ``bool`` itself."""
     try:
         wanted = addresses.Networks(value for value in values if value)
     except addresses.AddressError as error:
         raise MatcherError(str(error)) from None
     absent = "" in values
     if wanted.hold_all:
-        return Matcher(lambda address: bool(address) or absent)
+        return Matcher((lambda _: True) if absent else bool)
     return Matcher(lambda address: address in wanted if address else absent)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from logship import memo
 from logship.records import Record
 from logship.router import event, globs, query
 from logship.settings import SourceSettings
@@ -13,6 +14,8 @@ _HOST = re.compile(r"[^\x00-\x20\x7f\"#$%&'()*+,/:;<=>?@\[\\\]^`{|}]{1,255}")
 _ADDRESS = re.compile(r"[0-9a-f:.]{2,45}", re.ASCII)
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 _REMEMBERED = 256  # hosts; a stranger can name any number of them
+_QUERIES = 1024  # what is sent of them
+_LONGEST = 300  # characters of one that is worth remembering
 
 
 @dataclass(slots=True)
@@ -32,13 +35,14 @@ class Place:
 
 
 class Site:
-    """One source's site."""
+    """One source's site. ``suffix[query]`` is what a URL ends with: what is sent of the query, after its ``?``."""
 
     def __init__(self, source: SourceSettings) -> None:
         """Raise globs.GlobError for a fault in ``hosts``."""
         self.name = source.name
         self.scheme, self.host, self._port = _split(source.site)
-        self.reduce = query.reducer(source.query)
+        self._reduce = query.reducer(source.query)
+        self.suffix = memo.texts(self._suffix, _QUERIES, longest=_LONGEST)
         self._domain = source.domain or _bare(self.host or "")
         self._fits_hosts = globs.compile_globs(source.hosts, ignore_case=True) if source.hosts else None
         self.filters_hosts = bool(source.hosts)
@@ -63,7 +67,8 @@ class Site:
         path = path if path.startswith("/") else "/" + path
         url = (origin or "") + path
         domain = self._domain or (_bare(host) if host and origin else "")
-        return Place(self, origin, path, url, domain, origin is not None and len(url) <= event.URL_BYTES)
+        sure = origin is not None and len(url) <= event.URL_BYTES and domain != "" and "," not in domain
+        return Place(self, origin, path, url, domain, sure)
 
     def origin(self, record: Record) -> str | None:
         """Return ``scheme://host[:port]``, or None when there is no host or it cannot be one."""
@@ -73,6 +78,10 @@ class Site:
                 self._origins.clear()
             self._origins[place] = self._origin(record.scheme, record.host or self.host)
         return self._origins[place]
+
+    def _suffix(self, given: str) -> str:
+        kept = self._reduce(given)
+        return f"?{event.encoded_query(kept)}" if kept else ""
 
     def _origin(self, scheme: str | None, host: str | None) -> str | None:
         scheme = scheme if scheme in _DEFAULT_PORTS else self.scheme

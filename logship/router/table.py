@@ -11,44 +11,30 @@ from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, fields
 
 from logship.errors import ConfigError, Problem
+from logship.memo import Memo
 from logship.records import Decision, Record
-from logship.router import audience, conditions, presets, shown
-from logship.router.action import Send, compile_send
-from logship.router.conditions import Condition, Finding, Judgement, Predicate, always, never
+from logship.router import audience, conditions, presets, shown, ways
+from logship.router.action import compile_send
+from logship.router.conditions import Finding, Judgement, always, never
 from logship.router.explanation import Explanation, Step
 from logship.router.globs import GlobError
 from logship.router.site import Place, Site
+from logship.router.ways import Rule, Way
 from logship.settings import AllOf, AnyOf, Not, RuleSettings, SourceSettings, Test, When
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """One compiled rule: takes what its condition holds for, and sends or drops it."""
-
-    name: str
-    condition: Condition
-    drop: str
-    send: Send | None
-    continues: bool
-    log_fields: frozenset[str]
-
-    def decide(self, record: Record, place: Place) -> Decision:
-        """Return what becomes of a record that it takes."""
-        return Decision([], self.name, self.drop) if self.send is None else self.send.decide(record, place)
 
 
 @dataclass(slots=True)
 class Course:
-    """What records alike in `COURSE_FIELDS` and class share: rules left to ask, where they went, why else dropped."""
+    """What records alike in `COURSE_FIELDS` and class share: the way through the rules left to ask, where they went."""
 
-    rules: tuple[tuple[Predicate, Rule], ...]
+    way: Way
     place: Place
-    otherwise: str
 
 
 COURSE_FIELDS = frozenset(("method", "status", "path", "host", "scheme", "absolute", "content_type"))
 _BEYOND_COURSE = frozenset(each.name for each in fields(Record)) - COURSE_FIELDS  # nearly every line has others
 _REMEMBERED = 2048  # keys of one source: with the longest, about 2 MB
+_WAYS = 256
 _SHORT = 300  # characters of path and host that are worth remembering
 
 
@@ -87,6 +73,8 @@ class Table:
         bound = ((rule.condition.predicate(self._site), rule) for rule in rules.rules)
         self._rules = tuple((takes, rule) for takes, rule in bound if takes is not never)
         self._judgements: dict[frozenset[str], tuple[tuple[Judgement, Rule], ...]] = {}
+        self._foreign = ways.through((), "host")
+        self._ways = Memo(self._through, _WAYS)  # a rule's fate by the key is one of three, so they are few
         self._known: dict[Hashable, Course] = {}
         self.classes = rules.classes
 
@@ -106,14 +94,7 @@ class Table:
 
     def follow(self, course: Course, record: Record) -> Decision:
         """Decide what becomes of a record whose course is known: the rest of `route`."""
-        for takes, rule in course.rules:
-            if takes is always or takes(record):
-                if rule.send is None:
-                    return Decision([], rule.name, rule.drop)
-                if rule.continues:
-                    return self._route_on(record, course)
-                return rule.send.decide(record, course.place)
-        return Decision([], None, course.otherwise)
+        return course.way(record, course.place)
 
     def prejudge(self, record: Record, unknown: frozenset[str]) -> str | None:
         """Return the drop reason if it is certain whatever the unknown fields hold, else None.
@@ -165,15 +146,21 @@ class Table:
         """Decide by the record's `COURSE_FIELDS` and class as far as that goes; all records alike in them share it."""
         place = self._site.place(record)
         if not self._site.is_ours(record):
-            return Course((), place, "host")
-        rules: list[tuple[Predicate, Rule]] = []
-        for (takes, rule), (judge, _) in zip(self._rules, self._judged(_BEYOND_COURSE), strict=True):
+            return Course(self._foreign, place)
+        left: list[tuple[int, bool]] = []
+        for at, (judge, rule) in enumerate(self._judged(_BEYOND_COURSE)):
             held = judge(record)
             if held is not False:
-                rules.append((always if held else takes, rule))
+                left.append((at, held is True))
             if held and not rule.continues:
                 break
-        return Course(tuple(rules), place, "no_rule")
+        return Course(self._ways[tuple(left)], place)
+
+    def _through(self, left: tuple[tuple[int, bool], ...]) -> Way:
+        """Return the way through rules by their places, and whether it is certain that they take every record."""
+        return ways.through(
+            [(always if certain else self._rules[at][0], self._rules[at][1]) for at, certain in left], "no_rule"
+        )
 
     def _judged(self, unknown: frozenset[str]) -> tuple[tuple[Judgement, Rule], ...]:
         judged = self._judgements.get(unknown)
@@ -187,29 +174,12 @@ class Table:
             return None
         return self._site.is_ours(record)
 
-    def _route_on(self, record: Record, course: Course) -> Decision:
-        """Collect what the rules send, up to the first that does not continue."""
-        decision = Decision([], None, course.otherwise)
-        for takes, rule in course.rules:
-            if takes is always or takes(record):
-                decision = _joined(decision, rule.decide(record, course.place))
-                if not rule.continues:
-                    break
-        return decision
-
 
 def _outcome(decision: Decision) -> str:
     if not decision.deliveries:
         return f"dropped as {decision.reason}"
     to = ", ".join(delivery.destination for delivery in decision.deliveries)
     return f"sent as {decision.deliveries[0].event.name} to {to}"
-
-
-def _joined(one: Decision, two: Decision) -> Decision:
-    """Join what two rules made of a record: all deliveries; with none at all, the later reason."""
-    if not one.deliveries or not two.deliveries:
-        return one if one.deliveries else two
-    return Decision([*one.deliveries, *two.deliveries], one.rule, None, one.cuts + two.cuts)
 
 
 def _classes(when: When) -> Iterator[str]:

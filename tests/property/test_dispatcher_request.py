@@ -1,9 +1,9 @@
 """Whatever an event holds: one well-formed request, and what explain shows is what is sent."""
 
-import json
 from http.client import parse_headers
 from io import BytesIO
 
+import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -35,7 +35,8 @@ def test_bytes_on_the_wire_say_what_describe_shows(event: Event) -> None:
     line, _, headers = head.partition(b"\r\n")
     shown = request.describe(event, SETTINGS)
     assert line == b"POST /api/event HTTP/1.1"
-    assert json.loads(body) == shown["body"]
+    assert body == orjson.dumps(shown["body"])
+    assert render(event) == request.render(event, SETTINGS)
     sent = parse_headers(BytesIO(headers + b"\r\n\r\n"))
     assert int(sent["Content-Length"]) == len(body)
     assert sent.keys() == [

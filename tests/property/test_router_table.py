@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from logship import settings as written
-from logship.records import Record
+from logship.records import Decision, Record
 from logship.router.table import Rules, Table
 from logship.settings import AllOf, AnyOf, Not, RuleSettings, SourceSettings, When
 
@@ -122,6 +122,35 @@ def test_what_is_remembered_never_changes_a_decision(rules, source, records):
         decision = seasoned.route(record)
         assert alike(decision, fresh.route(record))
         assert alike(decision, seasoned.explain(record).decision)
+
+
+@settings(max_examples=250, deadline=None)
+@given(RULES, SOURCES, st.lists(RECORDS, min_size=1, max_size=6))
+def test_a_way_put_together_decides_as_one_rule_after_the_other(rules, source, records):
+    """What is folded, remembered and laid out by hand is an economy and never an opinion."""
+    made = Table(Rules(rules, destinations=["plausible", "second"]), source)
+    for record in records:
+        expected = one_after_the_other(made, record)
+        assert alike(made.route(record), expected)
+        assert alike(made.follow(made.course(record), record), expected)
+
+
+def one_after_the_other(table, record):
+    """Decide as the documentation tells it: every rule in order, each by its condition and its templates."""
+    site, decision = table._site, Decision([], None, "no_rule")
+    if not site.is_ours(record):
+        return Decision([], None, "host")
+    for rule in table._all:
+        if rule.condition.explain(record, site).held:
+            more = rule.decide(record, site.place(record))
+            if not decision.deliveries:
+                decision = more
+            elif more.deliveries:
+                sent = decision.deliveries + more.deliveries
+                decision = Decision(sent, decision.rule, None, decision.cuts + more.cuts)
+            if not rule.continues:
+                break
+    return decision
 
 
 @settings(max_examples=100, deadline=None)
