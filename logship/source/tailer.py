@@ -36,7 +36,7 @@ from logship.source.paths import Followed, Match
 from logship.source.report import Gauges
 from logship.source.search import Search
 from logship.source.siblings import Id
-from logship.source.trail import Finished, Timing, Trail, is_settled, position
+from logship.source.trail import Finished, Timing, Trail, is_settled, position, unknown
 from logship.source.watch import EVERYTHING, Wakeup
 
 __all__ = ["Followed", "Tailer", "Timing"]
@@ -197,10 +197,16 @@ class Tailer:
             found += [position(each.file, self._ledger, now) for each in trail.lost if each.file]
             found += [each.position for each in trail.lost if not each.file and self._is_kept(each.position)]
             found += [position(each, self._ledger, now) for each in trail.files]
+            found += unknown(trail)
         return [*found, *self._finished]
 
     def _is_kept(self, saved: Position) -> bool:
         return self._wall() - saved.seen < _KEEP
+
+    @property
+    def behind(self) -> int:
+        """Bytes seen and not read, of all files together."""
+        return sum(file.behind for trail in self._trails.values() for file in trail.files)
 
     def status(self) -> list[dict[str, object]]:
         """Describe every file, and every path that cannot be followed and why.
@@ -281,7 +287,7 @@ class Tailer:
             self._gauges.set(self._trails.values())
         if self._began:
             for trail in self._trails.values():
-                if not (trail.searching or trail.attempts or trail.saved):
+                if not (trail.searching or trail.attempts or trail.saved or trail.trouble):
                     trail.looked = self._began
             self._looked, self._began = self._began, None
 
@@ -534,7 +540,7 @@ class Tailer:
             parked = file is trail.live and same and seen.st_size == file.size and not (file.unseen or trail.trouble)
             if not (self._open.room if parked else self._open.make_room()):
                 return
-            proven = self._prove(file, same=same)
+            proven = self._prove(file, same=same and file is trail.live)
         except (FileNotFoundError, NotADirectoryError):
             if file.gone:
                 self._search.lose(trail, file)
@@ -550,7 +556,7 @@ class Tailer:
             self._search.lose(trail, file)
 
     def _prove(self, file: LogFile, *, same: bool) -> bool:
-        """Open a file's path, and go on there if it is the file. Of an empty one the inode is all there is to know."""
+        """Open a file's path, and go on there if it is the file. Of an empty live one the inode is all we know."""
         body = self._open.open(file.path)
         try:
             if file.prove(body) or (same and not file.fingerprint().length):

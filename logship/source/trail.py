@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from logship.progress.checkpoint import Position
-from logship.progress.fingerprint import Fingerprint
+from logship.progress.fingerprint import Anchor, Fingerprint
 from logship.progress.ledger import Ledger
 from logship.source.file import LogFile
 from logship.source.paths import Followed
@@ -178,6 +178,19 @@ def position(file: LogFile, ledger: Ledger, now: float) -> Position:
     offset, fingerprint, anchor = file.position_at(ledger.watermark(file.key))
     finished = file.ended and offset == file.offset
     return Position(file.source, file.path, file.device, file.inode, offset, fingerprint, anchor, now, finished)
+
+
+def unknown(trail: Trail) -> list[Position]:
+    """Return, of a log that cannot be read at present, since when that is so, in the form of an empty file's position.
+
+    It proves nothing; but after a restart it says which siblings are younger than what was known, and so unread.
+    """
+    since = trail.looked or trail.since
+    known = trail.files or trail.saved or trail.lost
+    if known or since is None or not (trail.trouble or trail.searching or trail.attempts):
+        return []
+    nothing = Fingerprint.of(b"")
+    return [Position(trail.source.name, trail.path, 0, 0, 0, nothing, Anchor.of(b""), since)]
 
 
 def is_settled(file: LogFile, ledger: Ledger) -> bool:

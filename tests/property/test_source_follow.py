@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import bz2
 import contextlib
 import errno
 import gzip
+import lzma
 import os
 import random
 import shutil
+import subprocess
 import tempfile
+from collections import Counter, deque
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,10 +23,18 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from logship.metrics import Metrics
 from logship.progress.ledger import Ledger
+from logship.records import Span
 from logship.source.tailer import Followed, Tailer
 from logship.source.watch import Wakeup
 
 EPOCH = 1_700_000_000.0
+PACKERS = {
+    ".gz": lambda data: gzip.compress(data, 1),
+    ".bz2": lambda data: bz2.compress(data, 1),
+    ".xz": lambda data: lzma.compress(data, preset=0),
+}
+if shutil.which("zstd"):
+    PACKERS[".zst"] = lambda data: subprocess.run(["zstd", "-qc"], input=data, capture_output=True, check=True).stdout
 
 
 class Life(RuleBasedStateMachine):
@@ -60,7 +72,7 @@ class Life(RuleBasedStateMachine):
         self.ledger = Ledger()
         pattern = str(self.log) + "*" if self.rotations % 2 else str(self.log)
         self.tailer = Tailer(
-            [Followed("s", (pattern,), ("*.gz",), "beginning")],
+            [Followed("s", (pattern,), tuple(f"*{each}" for each in PACKERS), "beginning")],
             positions=positions,
             seen=seen,
             metrics=Metrics(),
@@ -110,22 +122,22 @@ class Life(RuleBasedStateMachine):
 
     def shift(self, suffix: str = "") -> Path:
         for at in range(30, 0, -1):
-            for each in ("", ".gz"):
+            for each in ("", *PACKERS):
                 old = self.log.with_name(f"access.log.{at}{each}")
                 if old.exists():
                     old.rename(self.log.with_name(f"access.log.{at + 1}{each}"))
         return self.log.with_name(f"access.log.1{suffix}")
 
-    @rule(compress=st.booleans())
-    def rename_and_create(self, compress: bool) -> None:
+    @rule(compress=st.sampled_from(["", "", *PACKERS]))
+    def rename_and_create(self, compress: str) -> None:
         self.end_line()
         self.rotations += 1
         if compress:
             for old in self.log.parent.glob("access.log.[0-9]"):
                 if old.stat().st_size:
                     times = old.stat().st_mtime_ns
-                    packed = Path(f"{old}.gz")
-                    packed.write_bytes(gzip.compress(old.read_bytes(), 1))
+                    packed = Path(f"{old}{compress}")
+                    packed.write_bytes(PACKERS[compress](old.read_bytes()))
                     os.utime(packed, ns=(times, times))
                 old.unlink()
         self.log.rename(self.shift())
@@ -241,6 +253,126 @@ class FaultyLife(Life):
         assert sorted(self.read) == sorted(self.written)
 
 
+class HardLife(Life):
+    """The same, with kills and with truncations that leave no copy.
+
+    After a kill only lines that were read since the checkpoint may come twice; of a truncated file only those may be
+    missing that nobody had read. All others arrive, once.
+    """
+
+    @initialize()
+    def begin(self) -> None:
+        self.may_miss: set[str] = set()
+        self.may_repeat: set[str] = set()
+        self.in_live: list[str] = []
+        self.held: deque[tuple[Span, list[str]]] = deque()
+        super().begin()
+        self.save()
+
+    @rule()
+    def save(self) -> None:
+        """Save a checkpoint: what is not settled is not in it."""
+        self.checkpoint = self.tailer.positions(), set(self.tailer.sources)
+        self.safe = {line for line in self.read if line not in self.unsettled()}
+
+    def unsettled(self) -> set[str]:
+        return {line for _, lines in self.held for line in lines}
+
+    @rule()
+    def kill(self) -> None:
+        self.may_repeat |= set(self.read) - self.safe
+        self.held.clear()
+        self.tailer.close()
+        self.open(*self.checkpoint)
+
+    @rule()
+    def restart(self) -> None:
+        """Stop after the grace period: what is not settled by then may come twice."""
+        self.may_repeat |= self.unsettled()
+        self.held.clear()
+        super().restart()
+        self.save()
+
+    @rule(count=st.integers(1, 5))
+    def settle(self, count: int) -> None:
+        for span, _ in [self.held.popleft() for _ in range(min(count, len(self.held)))]:
+            self.ledger.settle(span)
+
+    def take(self, limit: int = 10_000) -> None:
+        for _ in range(limit):
+            chunk = self.tailer.take()
+            if chunk:
+                lines = [line.decode() for line in chunk.data.splitlines()]
+                spans = self.ledger.open(chunk.file, chunk.start, chunk.end, [(chunk.start, 1)] if lines else [])
+                self.held += [(span, lines) for span in spans]
+                self.read += lines
+            elif not self.tailer._queue:
+                return
+
+    # What happens to the file.
+
+    def write(self, count: int, width: int) -> None:
+        before = len(self.written)
+        super().write(count, width)
+        self.in_live += self.written[before:]
+
+    def reopen(self) -> None:
+        super().reopen()
+        self.in_live = []
+
+    def copytruncate(self) -> None:
+        super().copytruncate()
+        if not self.log.stat().st_size:
+            self.in_live = []
+
+    @rule(keep=st.sampled_from([0, 0, 5, 100, 1000]))
+    def truncate(self, keep: int) -> None:
+        """Cut it without a copy. What is left may come twice, if it grows past where it was before anybody looks."""
+        self.end_line()
+        data = self.log.read_bytes()[:keep]
+        kept = data[: data.rfind(b"\n") + 1]
+        os.truncate(self.log, len(kept))
+        self.stamp(self.log)
+        left = {line.decode() for line in kept.splitlines()}
+        gone = [line for line in self.in_live if line not in left]
+        self.may_miss |= set(gone) - set(self.read)
+        self.may_repeat |= left
+        self.in_live = [line for line in self.in_live if line in left]
+
+    @rule()
+    def replace(self) -> None:
+        """Put a new file in its place: the old one is there for those only who have it open."""
+        self.end_line()
+        self.may_miss |= set(self.in_live) - set(self.read)
+        new = self.directory / "new"
+        new.touch()
+        new.rename(self.log)
+        self.reopen()
+
+    def delete_and_create(self) -> None:
+        self.end_line()
+        self.may_miss |= set(self.in_live) - set(self.read)
+        self.log.unlink()
+        self.reopen()
+
+    # What must hold.
+
+    @invariant()
+    def in_order_and_once(self) -> None:
+        if hasattr(self, "read"):
+            again = {line for line, times in Counter(self.read).items() if times > 1}
+            assert again <= self.may_repeat, again - self.may_repeat
+
+    @rule()
+    def everything_arrives(self) -> None:
+        for _ in range(3):
+            self.now += 1
+            self.look()
+        missing = set(self.written) - set(self.read)
+        assert missing <= self.may_miss, missing - self.may_miss
+        assert set(self.read) <= set(self.written)
+
+
 @contextlib.contextmanager
 def faults(chance: random.Random) -> Iterator[None]:
     """Let what the follower asks of the file system fail now and then."""
@@ -267,5 +399,7 @@ Life.TestCase.settings = settings(
     max_examples=25, stateful_step_count=30, deadline=None, database=None, suppress_health_check=list(HealthCheck)
 )
 FaultyLife.TestCase.settings = settings(Life.TestCase.settings, max_examples=12, derandomize=True)
+HardLife.TestCase.settings = settings(Life.TestCase.settings, max_examples=20)
 TestLife = Life.TestCase
 TestFaultyLife = FaultyLife.TestCase
+TestHardLife = HardLife.TestCase

@@ -529,3 +529,66 @@ async def test_two_logs_that_begin_alike(follow: Any, tmp_path: Path) -> None:
     add(two, "more")
     assert await tail.read() == ["more"]
     tail.close()
+
+
+async def test_an_empty_old_file_is_not_taken_for_a_copy_with_its_inode(
+    follow: Any, log: Path, monkeypatch: Any
+) -> None:
+    """It could not be looked at, was removed, and its inode went to the copy of another: what that holds was read."""
+    tail = follow(log)
+    await tail.read()
+    cycle(log)
+    await tail.read()
+    add(log, *n(0, 5))
+    assert await tail.read() == n(0, 5)
+    empty = tail.tailer._trails[str(log)].files[0]
+    tail.tailer._open.shut(empty)
+    log.with_name("access.log.1").write_bytes(log.read_bytes())  # the same inode, the content of a copy
+    os.truncate(log, 0)
+    add(log, *n(5, 9))
+    assert await tail.read() == n(5, 9)
+
+
+async def test_rotated_while_the_new_log_cannot_be_opened_then_restarted(
+    follow: Any, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look that could not open what lies at the path knows nothing of the siblings."""
+    tail = follow(log)
+    add(log, *n(0, 5))
+    await tail.read()
+    cycle(log)
+    add(log, *n(5, 10))
+    cycle(log)
+    real = os.open
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", lambda path, *more: denied(path) if str(path) == str(log) else real(path, *more))
+        tail.now += 1
+        await tail.tailer.look()
+    tail.now += 5
+    add(log, *n(10, 15))
+    tail = tail.restart()
+    assert await tail.read() == n(5, 15)
+    tail.close()
+
+
+def denied(path: Any) -> int:
+    raise PermissionError(13, "Permission denied", str(path))
+
+
+async def test_a_log_that_could_not_be_opened_before_two_restarts(
+    follow: Any, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of an empty log only the time is known; it outlives a run in which nothing could be opened."""
+    tail = follow(log)
+    await tail.read()
+    add(log, *n(0, 5))
+    log.rename(log.with_name("access.log-20251010"))
+    add(log, *n(5, 10))
+    tail = tail.restart()
+    real = os.open
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", lambda path, *more: denied(path) if log.name in str(path) else real(path, *more))
+        await tail.tailer.look()
+    tail = tail.restart()
+    assert sorted(await tail.read()) == n(0, 10)
+    tail.close()
