@@ -18,8 +18,8 @@ import orjson
 from logship.parser import times
 from logship.parser.columns import Outline
 from logship.parser.escapes import undo
-from logship.parser.fastline import STATUSES
 from logship.parser.fields import FACTS, KEY_FACTS, FormatError, did_you_mean
+from logship.parser.parts import STATUSES
 from logship.records import Unparsed
 
 Path = str | tuple[str, ...]  # a key at the top, or the keys on the way inside

@@ -7,7 +7,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 
-from logship.parser import columns, escapes, fastline, layout, times
+from logship.parser import columns, escapes, fastblock, fastline, layout, parts, times
 from logship.parser.columns import Columns, Outline, Raw
 from logship.parser.fields import Field, Piece
 from logship.records import Unparsed
@@ -24,6 +24,7 @@ class Reader:
         self._match = re.compile(layout.expression(pieces, escape), re.DOTALL).fullmatch
         self._prefixes = layout.prefixes(pieces, escape)
         self.outline = fastline.outliner(pieces, escape, self.columns)
+        self.block = fastblock.block(pieces, escape, self.columns)
         time = self.columns.time
         self._time = times.reader("any" if time is None else fields[time].reader)
 
@@ -52,7 +53,7 @@ class Reader:
 def take(chosen: Columns, raws: Sequence[Raw], time: times.Time) -> Outline | str:
     """Return the outline that columns make, or the reason why they make no request: ``time``, ``status``."""
     key = tuple([raws[at] or b"" for at in chosen.key])
-    if "status" in chosen.key_names and key[chosen.key_names.index("status")] not in fastline.STATUSES:
+    if "status" in chosen.key_names and key[chosen.key_names.index("status")] not in parts.STATUSES:
         return "status"
     seconds = None
     if chosen.time is not None:

@@ -7,7 +7,7 @@ chunk where no line is half written, so that `lines` finds all parts of a line i
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import accumulate
 
 import orjson
@@ -51,8 +51,16 @@ def lines(kind: str, data: bytes) -> Iterable[tuple[int, bytes]]:
 
     A partial line whose end is missing comes as it is, and is unparsed as ``partial``.
     """
-    whole = _physical(data)
-    return _joined(whole) if kind in ("cri", "auto") and _may_hold_partials(data) else whole
+    return zip(*split(kind, data), strict=True)
+
+
+def split(kind: str, data: bytes, start: int = 0) -> tuple[list[int], list[bytes]]:
+    """Return what `lines` yields as two lists: where each line starts, the first of all at ``start``; and the lines."""
+    starts, found = _physical(data, start)
+    if kind in ("cri", "auto") and _may_hold_partials(data):
+        joined = _joined(zip(starts, found, strict=True))
+        return [start for start, _ in joined], [line for _, line in joined]
+    return starts, found
 
 
 def _docker(line: bytes) -> bytes | Unparsed:
@@ -117,12 +125,15 @@ FIRST_BYTES: Mapping[bytes, Unwrap] = {
 }
 
 
-def _physical(data: bytes) -> Iterator[tuple[int, bytes]]:
+def _physical(data: bytes, start: int = 0) -> tuple[list[int], list[bytes]]:
     found = data.split(b"\n")
+    # Every line of every log comes through here; iterators of C cost half of what a loop does.
+    starts = list(accumulate(map(_AND_NEWLINE, map(len, found)), initial=start))
+    starts.pop()
     if not found[-1]:
         found.pop()
-    # Every line of every log comes through here; iterators of C cost half of what a generator does.
-    return zip(accumulate(map(_AND_NEWLINE, map(len, found)), initial=0), found, strict=False)
+        starts.pop()
+    return starts, found
 
 
 def _may_hold_partials(data: bytes) -> bool:
@@ -154,7 +165,7 @@ def _cut_cri(data: bytes) -> int:
         return len(data)
     complete = 0
     opened: set[bytes] = set()
-    for at, line in _physical(data):
+    for at, line in zip(*_physical(data), strict=True):
         match = _CRI.fullmatch(line)
         if match is not None:
             (opened.add if match[3] == b"P" else opened.discard)(match[2])

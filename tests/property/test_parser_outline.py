@@ -168,6 +168,29 @@ def test_outline_and_parse_agree_on_rendered_lines(name):
     check()
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_a_block_of_lines_holds_what_parse_says_of_each(name):
+    """Many lines at once give the records that they give one by one, or are left to be taken one by one."""
+    parser = PARSERS[name]
+    if parser.block is None:
+        return
+
+    @given(st.lists(rendered(name).map(lambda line: line.replace(b"\n", b"")), min_size=1, max_size=5), st.booleans())
+    def check(lines, only_plain):
+        if only_plain:
+            lines = [line for line in lines if parser.outline(line) is not None] or lines
+        sheet = parser.block.sheet(lines)
+        if sheet is None:
+            return
+        outlines = [sheet.outline(at) for at in range(len(lines))]
+        assert [parser.record(outline) for outline in outlines] == [parser.parse(line) for line in lines]
+        assert list(sheet.keys) == [key for key, _, _ in outlines] == [parser.outline(line)[0] for line in lines]
+        assert [*sheet.agents] == [agent for _, agent, _ in outlines]
+        assert all(map(parser.block.fits, lines))
+
+    check()
+
+
 @settings(max_examples=150, deadline=None)
 @given(st.sampled_from(NAMES), st.binary(max_size=80))
 def test_parse_never_raises(name, line):

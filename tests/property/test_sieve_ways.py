@@ -1,0 +1,176 @@
+"""Every short way through the sieve ends where the long way ends: parse each line in full, and ask every rule."""
+
+from collections import Counter
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from logship.parser import formats
+from logship.parser.client import ClientRule
+from logship.parser.record import Parser
+from logship.records import Unparsed
+from logship.router.table import Rules, Table
+from logship.settings import Not, RuleSettings, SourceSettings, Test, When
+from logship.sieve import Strainer
+
+FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:127.0) Gecko/20100101 Firefox/127.0"
+OLDEST = 1760104536.0  # 2025-10-10T13:55:36Z
+PAGEVIEWS = RuleSettings(preset="pageviews")
+
+
+def when(**tests):
+    return When(tuple(Test(key.replace("__", "."), values) for key, values in tests.items()))
+
+
+TABLES = {
+    "pageviews": (PAGEVIEWS,),
+    "downloads and 404s": (RuleSettings(preset="downloads"), RuleSettings(preset="not-found"), PAGEVIEWS),
+    "by query": (RuleSettings(name="q", when=when(query=("*id=5*",)), drop="rule"), PAGEVIEWS),
+    "by url": (RuleSettings(name="u", when=when(url=("**/a?*",)), drop="rule"), PAGEVIEWS),
+    "by referrer": (RuleSettings(name="r", when=when(referrer=("*spam*",)), drop="rule"), PAGEVIEWS),
+    "by address": (RuleSettings(name="i", when=when(client_ip=("203.0.113.0/24",)), drop="rule"), PAGEVIEWS),
+    "by agent": (RuleSettings(name="a", when=when(user_agent=("*Firefox*",)), drop="rule"), PAGEVIEWS),
+    "by class": (
+        RuleSettings(preset="ai-crawlers"),
+        RuleSettings(name="b", when=when(bot=("seo",)), drop="seo"),
+        PAGEVIEWS,
+    ),
+    "by host": (RuleSettings(name="h", when=when(host=("evil.example",)), drop="rule"), PAGEVIEWS),
+    "by what is not": (RuleSettings(name="n", when=When((Not(when(path=("/a*", "/b.css"))),)), drop="rule"), PAGEVIEWS),
+    "by a field of the log": (RuleSettings(name="l", when=when(log__request_time=("9*",)), drop="slow"), PAGEVIEWS),
+    "all of it": (RuleSettings(name="all", event="hit", continue_=True), PAGEVIEWS),
+}
+JSON = """log_format j escape=json '{"time":"$time_iso8601","ip":"$remote_addr","request":"$request",'
+'"status":$status,"ua":"$http_user_agent"}';"""
+LOG_FORMATS = {
+    "combined": ("combined", "none"),
+    "any wrapper": ("combined", "auto"),
+    "nginx_main": ("nginx_main", "auto"),
+    "vhost_combined": ("vhost_combined", "auto"),
+    "ingress_nginx": ("ingress_nginx", "none"),
+    "no quotes": ("$remote_addr $time_iso8601 $request_method $request_uri $status $host $request_time", "auto"),
+    "other order": ('"$http_user_agent" "$request" $status $request_time [$time_local] $remote_addr', "none"),
+    "json": (JSON, "auto"),
+}
+VALUES = {
+    "http_user_agent": (FIREFOX, "curl/8", "GPTBot/1.2", "AhrefsBot/7.0", "-", ""),
+    "request": (
+        *(
+            "GET /a HTTP/1.1",
+            "GET /a?id=5 HTTP/1.1",
+            "GET /b.css HTTP/1.1",
+            "GET /b.CSS?v=2 HTTP/2.0",
+            "POST /a HTTP/1.1",
+        ),
+        *(
+            "GET /%62.css HTTP/1.1",
+            "GET /x.pdf HTTP/1.1",
+            "GET /robots.txt HTTP/1.1",
+            "GET http://evil.example/a HTTP/1.1",
+        ),
+        *("GET /.well-known/b.css HTTP/1.1", "GET /a b HTTP/1.1", "GET /feed", "CONNECT a:1 HTTP/1.1", "-", "", "x"),
+        *("OPTIONS * HTTP/1.0", "GET a HTTP/1.1", "GET /caf\udce9.css HTTP/1.1", "get /a HTTP/1.1", "GET  /a HTTP/1.1"),
+    ),
+    "request_method": ("GET", "POST", 'G"T'),
+    "request_uri": ("/a", "/a?id=5", "/b.css", "*", "/x.pdf"),
+    "status": ("200", "304", "404", "301", "206", "-", "000"),
+    "host": ("example.com", "evil.example", "_", "a/b"),
+    "clf": ("10/Oct/2025:13:55:36 +0000", "10/Oct/2025:13:55:35 +0000", "31/Nov/2025:13:55:36 +0000"),
+    "iso": ("2025-10-10T13:55:36+00:00", "2025-10-10T13:55:35+00:00", "2025-13-10T13:55:36+00:00"),
+    "remote_addr": ("203.0.113.7", "198.51.100.9", "2001:db8::1", "unix:", "10.0.0.2, 10.0.0.3"),
+    "http_x_forwarded_for": ("-", "198.51.100.9", "6.6.6.6, 198.51.100.10"),
+    "http_referer": ("-", "https://www.google.com/", "https://spam.example/"),
+    "request_time": ("0.005", "9.1", "-"),
+    "remote_user": ("-", "joe", "john doe"),
+    "size": ("5", "-", "5-", ""),
+}
+FITTING = {
+    "status": 4,
+    "clf": 2,
+    "iso": 2,
+    "remote_addr": 3,
+    "remote_user": 2,
+    "size": 2,
+    "host": 3,
+    "request_method": 2,
+}
+
+
+def fields_of(parser):
+    return [piece for piece in parser.format.pieces if not isinstance(piece, bytes)]
+
+
+def values_of(field):
+    return next((VALUES[key] for key in (field.name, field.reader, field.shape) if key in VALUES), ("-", "x"))
+
+
+@st.composite
+def lines(draw, parser):
+    """Lines with few values each, so that keys come again; mostly as a server writes them."""
+    found = []
+    for _ in range(draw(st.integers(1, 40))):
+        odd = draw(st.integers(0, 30)) == 0
+        parts = []
+        for piece in parser.format.pieces:
+            if isinstance(piece, bytes):
+                parts.append(piece)
+                continue
+            values = values_of(piece)
+            key = next((key for key in (piece.name, piece.reader, piece.shape) if key in FITTING), None)
+            text = draw(st.sampled_from(values if odd or key is None else values[: FITTING[key]]))
+            parts.append(text.encode("utf-8", "surrogateescape"))
+        line = b"".join(parts)
+        if odd:
+            at = draw(st.integers(0, len(line)))
+            damage = draw(st.sampled_from([b"", b'"', b"\\", b"\0", b" ", b"\r", b"\\x22", b","]))
+            line = draw(st.sampled_from([b"", b"2025-10-10T13:55:36Z stdout F ", b"<190>Oct 10 13:55:36 web nginx: "]))
+            line += b"" if draw(st.booleans()) else b"".join(parts)[:at] + damage + b"".join(parts)[at:]
+        found.append(line)
+    return found
+
+
+def shown(deliveries):
+    return [(each.destination, each.event, each.time) for each in deliveries]
+
+
+def by_the_long_way(parser, table, texts, start):
+    """Return what a chunk comes to when nothing is remembered and nothing is cut short."""
+    survivors, dropped, unparsed, cuts, first, expired = [], Counter(), Counter(), Counter(), None, 0
+    for text in texts:
+        record = parser.parse(text)
+        if isinstance(record, Unparsed):
+            unparsed[record.reason] += 1
+            first = first or (start, record)
+        else:
+            decision = table.route(record)
+            if decision.reason is not None:
+                dropped[decision.reason] += 1
+            elif record.time is not None and record.time < OLDEST:
+                expired += 1
+            else:
+                survivors.append((start, shown(decision.deliveries)))
+                cuts.update(decision.cuts)
+        start += len(text) + 1
+    return survivors, dropped, unparsed, cuts, first, expired
+
+
+def check(rules, format_, wrapper, data):
+    compiled = Rules(rules, destinations=["plausible"])
+    table = Table(compiled, SourceSettings("s", ("/log",), site="https://example.com"))
+    parser = Parser(
+        formats.compile(format_, wrapper=wrapper), ClientRule(["10.0.0.0/8"]), log_fields=compiled.log_fields
+    )
+    strainer = Strainer(parser, table)
+    texts = data.draw(lines(parser))
+    for start in (0, 1000):  # the second time all is remembered
+        sifted = strainer.sift(b"".join(text + b"\n" for text in texts), start, OLDEST)
+        survivors = [(offset, shown(deliveries)) for offset, deliveries in sifted.survivors]
+        found = (survivors, sifted.dropped, sifted.unparsed, sifted.cuts, sifted.first_unparsed, sifted.expired)
+        assert found == by_the_long_way(parser, table, texts, start)
+        assert (sifted.lines, sifted.nul_bytes) == (len(texts), b"".join(texts).count(b"\0"))
+
+
+@given(st.sampled_from(sorted(TABLES)), st.sampled_from(sorted(LOG_FORMATS)), st.data())
+def test_what_the_sieve_makes_of_lines_is_what_parser_and_table_make_of_each(rules, format_, data):
+    """All at once or one by one, remembered or new: same survivors, same counts, same reasons."""
+    check(TABLES[rules], *LOG_FORMATS[format_], data)
