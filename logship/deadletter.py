@@ -2,13 +2,14 @@
 
 The file is opened for each append: an operator may move it away at any time, and refusals are rare. A crash or a full
 disk can leave half a line; the next append ends it first, so that it spoils no other, and reading skips and counts it.
+A file that has grown large is renamed, and a new one begun. None is ever removed: that is for people to decide.
 """
 
 from __future__ import annotations
 
-import errno
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import fields, is_dataclass
@@ -16,6 +17,18 @@ from fcntl import LOCK_EX, flock
 from pathlib import Path
 
 import orjson
+import structlog
+
+from logship import durable
+
+LETTERS = "dead-letter.jsonl"
+
+ROTATE_AT = 64 << 20
+"""Bytes (64 MiB, some hundred thousand letters) at which a file is renamed: what an editor still opens."""
+
+_OLDER = re.compile(r"dead-letter\.(\d+)\.jsonl")
+
+log = structlog.get_logger(__name__)
 
 
 class DeadLetters:
@@ -26,8 +39,8 @@ class DeadLetters:
 
     @property
     def size(self) -> int:
-        """Bytes in the file; 0 when there is none."""
-        return _size(self.path)
+        """Bytes in the file and in those that were renamed; 0 when there is none."""
+        return sum(map(_size, [*older(self.path.parent), self.path]))
 
     def append(self, entry: Mapping[str, object]) -> None:
         """Add one entry and make it durable. On OSError it is not in the file; try again."""
@@ -35,9 +48,32 @@ class DeadLetters:
 
     def append_many(self, entries: Iterable[Mapping[str, object]]) -> None:
         """Add entries and make them durable together: all of them, or on OSError none."""
-        data = b"".join(_encode(entry) for entry in entries)
-        if data:
-            _append(self.path, data)
+        append_lines(self.path, b"".join(_encode(entry) for entry in entries))
+
+
+def append_lines(path: Path, lines: bytes) -> None:
+    """Append whole lines to a dead letter file as they are, and make them durable: all of them, or on OSError none."""
+    if not lines:
+        return
+    descriptor = _open(path)
+    try:
+        flock(descriptor, LOCK_EX)  # what follows the old end is ours alone, to be taken back if it fails
+        if _rotate(path, descriptor):
+            os.close(descriptor)
+            descriptor = _open(path)
+            flock(descriptor, LOCK_EX)
+        _append(path, descriptor, lines)
+    finally:
+        os.close(descriptor)
+
+
+def older(state_dir: Path) -> list[Path]:
+    """Return the files that were renamed because they had grown large, oldest first."""
+    try:
+        found = [each for each in os.listdir(state_dir) if _OLDER.fullmatch(each)]
+    except FileNotFoundError:
+        return []
+    return [state_dir / each for each in sorted(found, key=_number)]
 
 
 class Letters:
@@ -64,41 +100,43 @@ def read(path: Path) -> Letters:
     return Letters(path)
 
 
-def _append(path: Path, data: bytes) -> None:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+def _open(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+
+
+def _rotate(path: Path, descriptor: int) -> bool:
+    """Rename the file if it is large, and still the one that we hold the lock of. It works without, so no error."""
+    there = os.fstat(descriptor)
+    if there.st_size < ROTATE_AT:
+        return False
+    with suppress(OSError):
+        if os.path.samestat(there, os.stat(path)):
+            last = max(map(_number, (each.name for each in older(path.parent))), default=0)
+            new = path.with_name(f"dead-letter.{last + 1}.jsonl")
+            os.rename(path, new)
+            log.warning("dead_letter.rotated", path=str(new), bytes=there.st_size, help="replay or remove it some day")
+            return True
+    return False
+
+
+def _number(name: str) -> int:
+    match = _OLDER.fullmatch(name)
+    return int(match[1]) if match else 0
+
+
+def _append(path: Path, descriptor: int, lines: bytes) -> None:
+    before = os.fstat(descriptor).st_size
     try:
-        flock(descriptor, LOCK_EX)  # what follows the old end is ours alone, to be taken back if it fails
-        before = os.fstat(descriptor).st_size
-        try:
-            _write_durably(descriptor, data if _ends_a_line(descriptor, before) else b"\n" + data)
-            _sync_directory(path.parent)
-        except OSError:
-            with suppress(OSError):
-                os.ftruncate(descriptor, before)
-            raise
-    finally:
-        os.close(descriptor)
+        durable.write(descriptor, lines if _ends_a_line(descriptor, before) else b"\n" + lines)
+        durable.sync_directory(path.parent)
+    except OSError:
+        with suppress(OSError):
+            os.ftruncate(descriptor, before)
+        raise
 
 
 def _ends_a_line(descriptor: int, size: int) -> bool:
     return not size or os.pread(descriptor, 1, size - 1) == b"\n"
-
-
-def _write_durably(descriptor: int, data: bytes) -> None:
-    while data:
-        data = data[os.write(descriptor, data) :]
-    os.fsync(descriptor)
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno != errno.EINVAL:  # a file system that has nothing to sync here
-            raise
-    finally:
-        os.close(descriptor)
 
 
 def _size(path: Path) -> int:

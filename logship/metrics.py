@@ -89,6 +89,7 @@ class Metrics:
             registry=registry,
         )
         self.dead_letter_failures = counter("dead_letter_write_failures", "Writes of the dead letter file that failed.")
+        self.dead_letter_bytes = gauge("dead_letter_bytes", "Bytes of dead letters on disk, replayed ones gone.")
 
         # Progress and the process.
         self.checkpoints = counter("checkpoints", "Checkpoint saves, by result.", "result")

@@ -46,6 +46,7 @@ class Pipeline:
         self.plan = plan
         self._checkpoint = checkpoint
         self._dead_letters = dead_letters
+        metrics.dead_letter_bytes.set_function(lambda: float(dead_letters.size))
         self._metrics = metrics
         self._once = once
         self._ledger = Ledger()
@@ -158,6 +159,7 @@ class Pipeline:
         spans = self._ledger.open(chunk.file, chunk.start, chunk.end, parts, time.monotonic())
         by_destination: dict[str, list[Delivery]] = defaultdict(list)
         for span, (_, deliveries) in zip(spans, sifted.survivors, strict=True):
+            span.path = chunk.path
             for delivery in deliveries:
                 delivery.span = span
                 by_destination[delivery.destination].append(delivery)

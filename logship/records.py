@@ -47,12 +47,16 @@ class Chunk:
 
 @dataclass(slots=True, eq=False)
 class Span:
-    """A stretch of a file, and how many of its deliveries are not settled. Opened and settled by the ledger alone."""
+    """A stretch of a file, and how many of its deliveries are not settled. Opened and settled by the ledger alone.
+
+    ``path`` is where the file was when it was read: for people, since it may have been renamed.
+    """
 
     file: int
     start: int
     end: int
     parts: int
+    path: str = ""
 
 
 @dataclass(slots=True)
@@ -115,6 +119,13 @@ class Delivery:
     time: float | None = None
     span: Span | None = None
     attempts: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class OnceWithin(Delivery):
+    """One that is not for a visitor who had its like ``within`` so many seconds; who remembers that decides."""
+
+    within: float = 0.0
 
 
 @dataclass(slots=True)

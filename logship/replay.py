@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from logship import deadletter
-from logship.deadletter import DeadLetters
+from logship.deadletter import LETTERS, DeadLetters
 from logship.dispatcher.destination import Destination
 from logship.errors import LogshipError, StateError
 from logship.language.notations import meant
@@ -36,7 +36,6 @@ from logship.metrics import Metrics
 from logship.records import Delivery, Event, Outcome, Span
 from logship.settings import Settings
 
-LETTERS = "dead-letter.jsonl"
 LOCK = "replay.lock"
 
 _PART = re.compile(r"dead-letter\.replaying(?:\.(\d+))?\.jsonl")
@@ -74,7 +73,8 @@ def parts(state_dir: Path) -> list[Path]:
 
 def letters(state_dir: Path) -> Iterator[Letter]:
     """Yield every dead letter there is, oldest first, numbered as a replay counts them."""
-    return _numbered(line for path in (*parts(state_dir), state_dir / LETTERS) for line in _lines(path))
+    files = (*parts(state_dir), *deadletter.older(state_dir), state_dir / LETTERS)
+    return _numbered(line for path in files for line in _lines(path))
 
 
 @dataclass(slots=True)
@@ -329,7 +329,7 @@ class Replay:
     def _append(self, data: bytes) -> None:
         path = self._directory / LETTERS
         _make(path)
-        deadletter._append(path, data)  # lines as they are, torn ones too
+        deadletter.append_lines(path, data)  # as they are, torn ones too
 
     def _report(self, fates: Counter[Outcome | str]) -> Report:
         stay = Counter({reason: fates[reason] for reason in (NOT_CHOSEN, TOO_OLD, NO_DESTINATION, UNUSABLE)})
@@ -435,12 +435,13 @@ def _move_aside(state_dir: Path, step: Callable[[str], None]) -> list[Path]:
     Nothing is synced: after a power cut either name does.
     """
     found = parts(state_dir)
-    number = max((_number(each) for each in found), default=0) + 1
-    new = state_dir / (f"dead-letter.replaying.{number}.jsonl" if number > 1 else "dead-letter.replaying.jsonl")
-    with contextlib.suppress(FileNotFoundError):
-        os.rename(state_dir / LETTERS, new)
-        found.append(new)
-        step("moved")
+    for path in (*deadletter.older(state_dir), state_dir / LETTERS):
+        number = max(map(_number, found), default=0) + 1
+        new = state_dir / (f"dead-letter.replaying.{number}.jsonl" if number > 1 else "dead-letter.replaying.jsonl")
+        with contextlib.suppress(FileNotFoundError):
+            os.rename(path, new)
+            found.append(new)
+            step("moved")
     return found
 
 

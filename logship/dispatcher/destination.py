@@ -470,6 +470,7 @@ def _letter(delivery: Delivery, status: int | None, detail: str, time_now: str) 
         "detail": detail,
         "event_time": delivery.time,
         "event": asdict(delivery.event),
+        "path": delivery.span.path if delivery.span is not None else None,
         "offset": delivery.span.start if delivery.span is not None else None,
     }
 

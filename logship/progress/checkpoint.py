@@ -23,6 +23,7 @@ from typing import Any
 
 import structlog
 
+from logship import durable
 from logship.errors import StateError
 from logship.progress.fingerprint import Anchor, Fingerprint
 
@@ -147,7 +148,7 @@ class Checkpoint:
             if self._newest_is_whole:
                 _keep(newest, kept, previous)
             os.rename(new, newest)
-            _sync_directory(self._directory)
+            durable.sync_directory(self._directory)
         finally:
             _remove(new, kept)
 
@@ -185,9 +186,7 @@ def _remove(*paths: Path) -> None:
 def _write_durably(path: Path, data: bytes) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
-        while data:
-            data = data[os.write(descriptor, data) :]
-        os.fsync(descriptor)
+        durable.write(descriptor, data)
     finally:
         os.close(descriptor)
 
@@ -202,17 +201,6 @@ def _keep(newest: Path, kept: Path, previous: Path) -> None:
             if error.errno not in _NO_LINKS:
                 raise
             os.rename(newest, previous)  # it has no first name for a moment; loading knows
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno != errno.EINVAL:  # a file system that has nothing to sync here
-            raise
-    finally:
-        os.close(descriptor)
 
 
 # Loading

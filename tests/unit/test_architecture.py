@@ -23,6 +23,7 @@ FLOORS = {
     "logship.schema": 2,
     "logship.differences": 2,
     "logship.compressed": 1,
+    "logship.durable": 1,
     "logship.logs": 1,
     "logship.servicemanager": 1,
     "logship.source": 2,

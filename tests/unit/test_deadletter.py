@@ -202,3 +202,49 @@ def test_threads_do_not_mix_their_lines(path: Path):
         str(entry(base + at)["event"]) for base in (0, 100, 200, 300) for at in range(25)
     )
     assert found.torn == 0
+
+
+def test_a_large_file_is_renamed_and_none_is_removed(path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Files stay of a size that tools can open; the numbers tell their order, and `size` counts them all."""
+    monkeypatch.setattr(deadletter, "ROTATE_AT", 3 * len(deadletter._encode(entry(1))))
+    letters = DeadLetters(path)
+    for number in range(40):
+        letters.append(entry(number))
+    older = deadletter.older(path.parent)
+    assert [each.name for each in older] == [f"dead-letter.{number}.jsonl" for number in range(1, 14)]
+    files = [*older, path]
+    assert [each for file in files for each in deadletter.read(file)] == [entry(number) for number in range(40)]
+    assert letters.size == sum(each.stat().st_size for each in files)
+
+
+def test_a_file_that_cannot_be_renamed_grows_on(path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A tidy directory is no reason to hold up an event."""
+    monkeypatch.setattr(deadletter, "ROTATE_AT", 1)
+    letters = DeadLetters(path)
+    letters.append(entry(1))
+    monkeypatch.setattr(os, "rename", fail(errno.EACCES))
+    letters.append(entry(2))
+    assert list(deadletter.read(path)) == [entry(1), entry(2)]
+
+
+def test_threads_that_rotate_lose_no_line(path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Whoever holds the lock of a file that was renamed meanwhile still appends to a file that is read."""
+    monkeypatch.setattr(deadletter, "ROTATE_AT", 500)
+    letters = DeadLetters(path)
+    threads = [
+        threading.Thread(target=lambda base=base: [letters.append(entry(base + at)) for at in range(50)])
+        for base in (0, 100, 200, 300)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    files = [*deadletter.older(path.parent), path]
+    found = [str(each["event"]) for file in files for each in deadletter.read(file)]
+    assert sorted(found) == sorted(str(entry(base + at)["event"]) for base in (0, 100, 200, 300) for at in range(50))
+    assert len(files) > 20
+
+
+def test_of_a_directory_that_is_not_there_nothing_is_old(tmp_path: Path):
+    """Asked for before the first refusal."""
+    assert deadletter.older(tmp_path / "none") == []

@@ -414,3 +414,15 @@ async def test_a_directory_that_cannot_be_used_is_told(tmp_path):
     with pytest.raises(StateError, match="cannot be used"):
         await Replay(loaded).run()
     assert list(replay.letters(Path("/nonexistent"))) == []
+
+
+async def test_files_that_were_renamed_for_their_size_come_first(world):
+    """They are listed and numbered in their order, and a replay takes them up with the newest."""
+    for number, path in (("2.", "/2"), ("10.", "/3"), ("1.", "/1"), ("", "/4")):
+        (world.state / f"dead-letter.{number}jsonl").write_text(json.dumps(letter(path)) + "\n")
+    numbered = [(each.number, each.entry["event"]["url"][-2:]) for each in replay.letters(world.state)]
+    assert numbered == [(1, "/1"), (2, "/2"), (3, "/3"), (4, "/4")]
+    report = await world.replay().run()
+    assert report.accepted == 4
+    assert await world.arrived() == ["/1", "/2", "/3", "/4"]
+    assert not list(world.state.glob("dead-letter*"))
