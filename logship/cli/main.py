@@ -24,6 +24,7 @@ _COMMANDS = {
     "explain": "Show what each line of a log would become. Sends nothing.",
     "init": "Write a configuration from the web server's own.",
     "status": "Show what a running daemon is doing.",
+    "tap": "Show lines as the running daemon reads them, and what becomes of each.",
     "receive": "Run the embedded receiver: a local /api/event with a live page.",
     "demo": "Receiver, synthetic live traffic and daemon together.",
     "offsets": "Show and change where reading resumes.",
@@ -44,6 +45,16 @@ class _Lazy(click.Group):
         module = importlib.import_module(f"logship.cli.{name.replace('-', '_')}")
         command: click.Command = module.command
         return command
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+            return result
+        except BrokenPipeError:
+            # The reader of our output (head, less) has seen enough. click would make it a failure.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -94,8 +105,4 @@ def _exit_code() -> int:
     except LogshipError as error:
         print(f"logship: {error}", file=sys.stderr)
         return 1
-    except BrokenPipeError:
-        # The reader of our output (head, less) has seen enough.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     return 0

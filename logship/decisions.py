@@ -1,0 +1,104 @@
+"""What became of one line, as JSON-able values that show no visitor: addresses cut, queries left out. Sends nothing.
+
+It decides by the long way, as `explain` does: for the few lines that somebody looks at, never for all.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from logship.parser.record import Parser
+from logship.records import Decision, Delivery, Record, Unparsed, readable
+from logship.router import audience
+from logship.router.table import Table
+from logship.settings import RuleSettings
+
+_LONGEST = 200  # characters of a path, a host or a name: enough to know it by
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """Tells the fate of one source's lines. ``names``: the events' names that were written, not made of a line."""
+
+    parser: Parser
+    table: Table
+    oldest: float | None = None
+    names: frozenset[str] = frozenset()
+
+    def tell(self, line: bytes) -> dict[str, Any]:
+        """Return ``result``, ``reason``, ``rule``, ``request`` and ``events`` of a line."""
+        record = self.parser.parse(line)
+        if isinstance(record, Unparsed):
+            return {"result": "unparsed", "reason": record.reason, "rule": None, "request": None, "events": []}
+        decision = self.table.route(record)
+        return {
+            "result": self._result(record, decision),
+            "reason": decision.reason,
+            "rule": decision.rule,
+            "request": _request(record),
+            "events": [self._event(each) for each in decision.deliveries],
+        }
+
+    def _result(self, record: Record, decision: Decision) -> str:
+        if not decision.deliveries:
+            return "dropped"
+        late = self.oldest is not None and record.time is not None and record.time < self.oldest
+        return "expired" if late else "event"
+
+    def _event(self, delivery: Delivery) -> dict[str, str]:
+        """Tell an event by its name, unless a template made that of what a visitor sent."""
+        name, event = delivery.event.name, delivery.event
+        return {
+            "name": name if name in self.names else "(made of the line)",
+            "domain": _short(event.domain) or "",
+            "destination": delivery.destination,
+        }
+
+
+def written_names(rules: Iterable[RuleSettings]) -> frozenset[str]:
+    """Return the names of events that hold no template."""
+    return frozenset(rule.event for rule in rules if rule.event and "{" not in rule.event)
+
+
+def masked(address: str | None) -> str | None:
+    """Return an address with its greater half cut off: it tells networks apart, and no people."""
+    if address is None:
+        return None
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return "x"
+    if parsed.version == 4:
+        return ".".join([*str(parsed).split(".")[:2], "x", "x"])
+    return ":".join([*parsed.exploded.split(":")[:2], "x"])
+
+
+def _request(record: Record) -> dict[str, Any]:
+    who = audience.classify(record.user_agent)
+    return {
+        "time": None if record.time is None else datetime.fromtimestamp(record.time, UTC).isoformat(),
+        "client": masked(record.client_ip),
+        "agent": f"{who.kind}: {_short(who.name)}" if who.kind and who.name else who.kind or "person",
+        "method": record.method,
+        "host": _short(record.host),
+        "path": _short(record.path),
+        "has_query": record.query is not None,
+        "status": record.status,
+        "referrer": _host(record.referrer),
+    }
+
+
+def _host(url: str | None) -> str | None:
+    try:
+        return _short(urlsplit(url).hostname) if url else None
+    except ValueError:
+        return None
+
+
+def _short(text: str | None) -> str | None:
+    return None if text is None else readable(text)[:_LONGEST]
