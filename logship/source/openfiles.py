@@ -60,7 +60,8 @@ class OpenFiles:
     def enter(self, trail: Trail, file: LogFile) -> None:
         """Know a generation under its present identity, and look at it soon."""
         self.by_id[file.id] = self._by_token[file.token] = trail, file
-        self._held.add(file)
+        if file.content:
+            self._held.add(file)
         self.poll(trail, file, pause=0.0)
 
     def shut(self, file: LogFile) -> None:
@@ -76,6 +77,10 @@ class OpenFiles:
         self._by_token.pop(file.token, None)
         if file.id in self.by_id and self.by_id[file.id][1] is file:
             del self.by_id[file.id]
+
+    def ids(self) -> set[Id]:
+        """Return the identities of what is open. Of what is closed it may have gone to another file meanwhile."""
+        return {file.id for file in self._held}
 
     @property
     def room(self) -> bool:

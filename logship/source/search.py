@@ -220,7 +220,7 @@ class Search:
             path=trail.real,
             directories=[os.path.dirname(trail.path), *elsewhere],
             wanted=[one.wanted() for one in trail.lost],
-            taken={*self._open.by_id, *([opened.id] if opened else [])},
+            taken={*self._open.ids(), *([opened.id] if opened else [])},
             known=trail.known,
             ours=[*trail.ours(), *finished, *([opened.fingerprint] if opened else [])],
             named=set(trail.named),
@@ -254,7 +254,7 @@ class Search:
 
     def _take_in(self, trail: Trail, sibling: Sibling, lost: Lost | None, body: content.Content | None) -> None:
         """Read an old generation: where it was left, or from its beginning when nobody has read it."""
-        if sibling.id in self._open.by_id:
+        if sibling.id in self._open.ids():
             if body:
                 body.close()
             return

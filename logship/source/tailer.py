@@ -163,6 +163,14 @@ class Tailer:
                 return chunk
         return None
 
+    def read_back(self, file: int, at: int, size: int) -> bytes:
+        """Return bytes of a generation that is being read, by its FileKey. OSError when they cannot be had."""
+        contents = (each.content for trail in self._trails.values() for each in trail.files if each.key == file)
+        content = next(contents, None)
+        if content is None:
+            raise OSError(errno.ENOENT, "the file is not open")
+        return content.pread(size, at)
+
     def apply(self, sources: Sequence[Followed]) -> None:
         """Follow these sources from now on. Open files and offsets live on."""
         self._sources = tuple(sources)

@@ -592,3 +592,22 @@ async def test_a_log_that_could_not_be_opened_before_two_restarts(
     tail = tail.restart()
     assert sorted(await tail.read()) == n(0, 10)
     tail.close()
+
+
+async def test_a_closed_file_does_not_hide_another_with_its_inode(follow: Any, log: Path) -> None:
+    """C24: it could not be read, was removed, and its inode went to a generation that came and went unseen."""
+    tail = follow(log)
+    add(log, *n(0, 3))
+    await tail.read()
+    cycle(log)
+    await tail.read()
+    old = tail.tailer._trails[str(log)].files[0]
+    tail.tailer._open.shut(old)
+    unseen = log.with_name("access.log.1")
+    unseen.write_text("".join(f"{line}\n" for line in n(3, 6)))  # the same inode, another content
+    add(log, *n(6, 9))
+    tail.tailer._trails[str(log)].searching = True
+    await tail.tailer._find()
+    pack(unseen, "access.log.1", ".gz")
+    got = [line for _ in range(4) for line in await tail.after(10)]
+    assert sorted(got) == n(3, 9)
