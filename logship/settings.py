@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from logship.cases import CASES, CaseSettings
 from logship.errors import ConfigError, Problem
 from logship.language import kinds, notations, tree
 from logship.language.kinds import FAULTY, FLAG, LOOSE, Key, Optional, Section, Several, Spot, Table, Text, Word, key
@@ -670,6 +671,12 @@ class Settings:
         (RuleSettings(preset="pageviews"),),
         shown="`[{preset: pageviews}]`",
     )
+    tests: tuple[CaseSettings, ...] = key(
+        CASES,
+        "Lines of the log and what is to become of them; `logship check` fails where it does not.",
+        (),
+        shown="none",
+    )
     file: str = field(default="", compare=False)
     content_hash: str = field(default="", compare=False)  # SHA-256 of the file's text
     places: Mapping[str, tuple[int, int]] = field(default_factory=dict, compare=False, repr=False)
@@ -796,6 +803,7 @@ def _contradictions(settings: Settings) -> Iterator[Problem]:
     yield from _hostless(settings)
     yield from _unknown_destinations(settings)
     yield from _unknown_sources(settings)
+    yield from _unknown_sources_of_tests(settings)
 
 
 def _equal_names(thing: str, names: Iterable[tuple[str, str]]) -> Iterator[Problem]:
@@ -855,6 +863,14 @@ def _unknown_sources(settings: Settings) -> Iterator[Problem]:
             if not any(_may_match(value, name) for name in names):
                 hint = meant(value, names) or f"; {listed(names)}"
                 yield Problem(_element(settings, test.where, index), f"no source is called {quoted(value)}{hint}")
+
+
+def _unknown_sources_of_tests(settings: Settings) -> Iterator[Problem]:
+    names = [each.name for each in settings.sources]
+    for case in settings.tests:
+        if case.source is not None and case.source not in names:
+            hint = meant(case.source, names) or f"; {listed(names)}"
+            yield Problem(f"{case.where}.source", f"no source is called {quoted(case.source)}{hint}")
 
 
 def _tests(when: When) -> Iterator[Test]:

@@ -11,6 +11,8 @@ import click
 
 from logship import checkup, plan, schema, settings
 from logship.cli.main import EX_CONFIG, config_option
+from logship.errors import Problem
+from logship.explain import trial
 
 
 @click.command(
@@ -23,7 +25,8 @@ from logship.cli.main import EX_CONFIG, config_option
 def command(config: Path, online: bool, show_rules: bool, show_schema: bool) -> None:
     """Validate the configuration, and warn of what is legal but surely wrong.
 
-    One problem a line: FILE:LINE:COL: where: what we got, what to do. Exit code 78 when it cannot be used.
+    One problem a line: FILE:LINE:COL: where: what we got, what to do. Runs the configuration's own tests. Exit code
+    78 when it cannot be used, 1 when it can, but a test fails or something is in its way here.
     """
     if show_schema:
         click.echo(schema.text())
@@ -39,8 +42,8 @@ def command(config: Path, online: bool, show_rules: bool, show_schema: bool) -> 
     checked, problems = plan.examine(config, os.environ)
     notes: list[str] = []
     if checked is not None:
-        found = checkup.offline(checked)
-        problems, notes = problems + found.problems, found.notes
+        found, failures = checkup.offline(checked), trial.problems(checked)
+        problems, notes = problems + found.problems + failures, [*found.notes, *_tested(checked, failures)]
     if checked is not None and online:
         problems += asyncio.run(checkup.online(checked.settings))
     for line in (*problems, *notes):
@@ -49,3 +52,8 @@ def command(config: Path, online: bool, show_rules: bool, show_schema: bool) -> 
     if errors:
         sys.exit(EX_CONFIG if checked is None else 1)
     click.echo(f"{config}: ok{f', {len(problems)} to look at' if problems else ''}")
+
+
+def _tested(checked: plan.Plan, failures: list[Problem]) -> list[str]:
+    failed = {problem.where.partition("]")[0] for problem in failures}
+    return [f"tests: {len(checked.settings.tests)} run, {len(failed)} failed"] if checked.settings.tests else []

@@ -1,41 +1,63 @@
-"""`logship explain`: what each line of a log would become, and why. Sends nothing."""
+"""`logship explain`: what each line of a log would become, and why, and what it all comes to. Sends nothing."""
 
 from __future__ import annotations
 
-import itertools
+import contextlib
 import os
+import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import click
 import orjson
 
-from logship import compressed, explain, plan, settings
-from logship.cli import progress
+from logship import compressed, plan, settings
+from logship.cli import progress, table
 from logship.cli.main import config_option
-from logship.errors import LogshipError
+from logship.errors import ConfigError, LogshipError, Problem
+from logship.explain import blocks, foreseen, lines, page, survey, text, way
+from logship.explain.lines import Describe, Explained
+from logship.explain.survey import Survey
+from logship.parser import detect
 from logship.plan import Plan, SourcePlan
-from logship.settings import Settings
 from logship.source import paths
 
-_BLOCK = 1 << 17
-_LONGEST = 1 << 20  # the longest line that `run` reads, too
+_TASTE = 20  # lines shown one by one on a terminal, before the report; a pipe gets them all
+_SAMPLE = 1 << 16
+_WIDTH = 120  # of a report that goes to a pipe or a file
+_STAND_IN = "https://example.com"
+_TONES: dict[str, dict[str, Any]] = {
+    "title": {"bold": True},
+    "good": {"fg": "green"},
+    "bad": {"fg": "red"},
+    "warn": {"fg": "yellow"},
+    "soft": {"dim": True},
+}
+_OPTIONS = (
+    ("sources[0].format", "--format"),
+    ("sources[0].site", "--site"),
+    ("sources[0].client_ip", "--trusted-proxy"),
+)
 
 
 @click.command(
     epilog="""\b
 Examples:
-  logship explain -c logship.yaml /var/log/nginx/access.log
-  logship explain --format combined --site https://example.com access.log
-  tail -n 100 access.log | logship explain --format auto --site https://example.com --json -
+  logship explain --site https://example.com access.log            a stranger's log, without a configuration
+  logship explain --summary /var/log/nginx/access.log.2.gz         the report alone
+  logship explain --line 17 access.log                             why became line 17 what it became?
+  logship explain --html report.html access.log                    to share: addresses and queries masked
+  tail -n 100 access.log | logship explain --json - | jq .reason
 """
 )
 @config_option
-@click.argument("log", default="-")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.argument("log", default="")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line; with --summary one object of figures.")
 @click.option("--summary", "only_summary", is_flag=True, help="Print the summary alone.")
+@click.option("--line", "number", type=click.IntRange(min=1), metavar="N", help="Follow line N through every rule.")
+@click.option("--html", type=click.Path(path_type=Path), metavar="FILE", help="Write the summary as a page to share.")
 @click.option("--source", metavar="NAME", help="Use this source of the configuration.")
 @click.option("--format", "format_", metavar="FORMAT", help="No configuration file: the log's format.")
 @click.option("--site", metavar="URL", help="No configuration file: the site, as https://example.com.")
@@ -47,6 +69,8 @@ def command(
     log: str,
     as_json: bool,
     only_summary: bool,
+    number: int | None,
+    html: Path | None,
     source: str | None,
     format_: str | None,
     site: str | None,
@@ -54,43 +78,72 @@ def command(
 ) -> None:
     """Explain what each line of LOG (or standard input, -) would become.
 
-    Ends with a summary: lines, events by name, drops by reason, and the events a month at this rate.
+    Ends with a summary: what will be sent, what will not and why, what it will cost. LOG may be compressed. A
+    terminal gets the first lines and the summary, a pipe gets every line.
+
+    Exit code 1 when no known format fits the log.
     """
-    if format_ is not None or site is not None or proxies:
-        built = plan.build(_without_file(log, format_ or "auto", site, proxies))
+    if format_ is not None or site is not None or proxies or _no_file(ctx, config):
+        log = log or "-"
+        built = _without_file(log, format_ or "auto", site, proxies)
     else:
         built = plan.load(config, os.environ)
     chosen = _choose(built, log, source)
-    with _open(log) as stream, progress.of_file(stream, enabled=log != "-" and not sys.stdout.isatty()) as watched:
-        blocks = _blocks(watched)
-        first = next(blocks, b"")
-        parser = explain.parser_for(chosen, first)
-        summary = explain.Summary()
-        for each in explain.explain(chosen, parser, itertools.chain([first], blocks)):
-            summary.add(each)
-            if as_json and not only_summary:
-                sys.stdout.buffer.write(orjson.dumps(each.as_json(built.settings.destinations)) + b"\n")
-            elif not only_summary:
-                click.echo(_text(each))
-    if only_summary and as_json:
-        click.echo(orjson.dumps(summary.as_json()))
-    elif not as_json:
-        click.echo(_summary(summary, parser.format.name))
+    log = log or _own_log(chosen)
+    describe = lines.describer(built.settings.destinations)
+    quiet = log == "-" or (sys.stdout.isatty() and not only_summary)
+    with _open(log) as stream, progress.of_file(stream, enabled=not quiet) as watched:
+        found = blocks.blocks(watched, chosen.settings.wrapper, live=log == "-")
+        if number is not None:
+            _follow(found, chosen, number, describe, as_json=as_json)
+            return
+        if as_json and not only_summary:
+            understood = _print_json(found, chosen, describe)
+        else:
+            sums = _survey(found, chosen, describe, only_sums=only_summary or html is not None)
+            understood = bool(sums.formats) or not sums.lines
+            _report(sums, _name(log), html, as_json=as_json)
+    if not understood:
+        sys.exit(1)
 
 
-def _without_file(log: str, format_: str, site: str | None, proxies: tuple[str, ...]) -> Settings:
-    """Make the settings that a minimal file would hold."""
-    document = {"sources": [{"path": str(Path(log).absolute()), "format": format_}]}
+def _no_file(ctx: click.Context, config: Path) -> bool:
+    """Tell whether nobody named a configuration, and none is where it would be."""
+    named = ctx.get_parameter_source("config") is not click.core.ParameterSource.DEFAULT
+    return not named and "LOGSHIP_CONFIG" not in os.environ and not config.exists()
+
+
+def _without_file(log: str, format_: str, site: str | None, proxies: tuple[str, ...]) -> Plan:
+    """Compile what a minimal file would hold. Without a site, one stands in where the lines do not carry theirs."""
+    if site is None and not _has_hosts(log, format_):
+        site = _STAND_IN
+        click.echo(f"logship: {_STAND_IN} stands in for your site; name it with --site", err=True)
+    source: dict[str, object] = {"path": str(Path(log).absolute()), "format": format_}
     if site is not None:
-        document["sources"][0]["site"] = site
+        source["site"] = site
     if proxies:
-        document["sources"][0]["client_ip"] = {"trusted_proxies": list(proxies)}  # type: ignore[assignment]
+        source["client_ip"] = {"trusted_proxies": list(proxies)}
     # JSON is YAML: the options are validated by the same walk, with the same messages.
-    loaded, problems = settings.read(orjson.dumps(document).decode(), "command line", os.environ)
+    loaded, problems = settings.read(orjson.dumps({"sources": [source]}).decode(), "", os.environ)
     faults = [problem for problem in problems if not problem.warning]
-    if faults:
-        raise click.UsageError("\n".join(f"{problem.where}: {problem.message}" for problem in faults))
-    return loaded
+    try:
+        if not faults:
+            return plan.build(loaded)
+    except ConfigError as error:
+        faults = list(error.problems)
+    raise click.UsageError("\n".join(f"{_option(problem)}: {problem.message}" for problem in faults))
+
+
+def _option(problem: Problem) -> str:
+    return next((option for where, option in _OPTIONS if problem.where.startswith(where)), problem.where)
+
+
+def _has_hosts(log: str, format_: str) -> bool:
+    if format_ != "auto" or log == "-":
+        return format_ not in settings.HOSTLESS and format_ != "auto"
+    with _open(log) as stream:
+        found = detect.detect(stream.read(_SAMPLE).split(b"\n")[:-1]).format
+    return found is not None and "host" in found.facts
 
 
 def _choose(built: Plan, log: str, name: str | None) -> SourcePlan:
@@ -102,7 +155,17 @@ def _choose(built: Plan, log: str, name: str | None) -> SourcePlan:
     if not built.sources:
         raise LogshipError("the configuration has no source; add one, or use --format and --site")
     path, sources = os.path.abspath(log), list(built.sources.values())
-    return next((each for each in sources if paths.owns(each.followed(once=False), path)), sources[0])
+    return next((each for each in sources if log and paths.owns(each.followed(once=False), path)), sources[0])
+
+
+def _own_log(source: SourcePlan) -> str:
+    """Return what to read where no log is named: what is piped in, else the source's newest file."""
+    if not sys.stdin.isatty():
+        return "-"
+    found = paths.find([source.followed(once=False)]).matches
+    if not found:
+        raise click.UsageError("name an access log, or - for standard input")
+    return max(found, key=lambda match: match.stat.st_mtime).path
 
 
 def _open(log: str) -> BinaryIO:
@@ -120,44 +183,88 @@ def _open(log: str) -> BinaryIO:
         raise LogshipError(f"{log} cannot be read: {error.strerror}") from error
 
 
-def _blocks(stream: BinaryIO) -> Iterator[bytes]:
-    """Yield whole lines, some 128 KiB at a time; what is longer than any line `run` would read is cut."""
-    rest = b""
-    while more := _read(stream):
-        data = rest + more
-        end = data.rfind(b"\n") + 1
-        if end:
-            yield data[:end]
-        rest = data[end:]
-        if len(rest) > _LONGEST:
-            rest = rest[:_LONGEST]
-    if rest:
-        yield rest + b"\n"
+def _name(log: str) -> str:
+    return "standard input" if log == "-" else log
 
 
-def _read(stream: BinaryIO) -> bytes:
+def _print_json(found: Iterable[bytes], source: SourcePlan, describe: Describe) -> bool:
+    """Print an object a line; return whether there is a format that fits, or nothing at all."""
+    explainer, output, is_empty = lines.Explainer(source), sys.stdout.buffer, True
+    for block in found:
+        is_empty = False
+        for each in explainer.explain(block):
+            output.write(orjson.dumps(describe(each)) + b"\n")
+        output.flush()
+    return is_empty or explainer.parser is not None
+
+
+def _survey(found: Iterable[bytes], source: SourcePlan, describe: Describe, *, only_sums: bool) -> Survey:
+    """Sum up the log; print its lines one by one on the way, unless the sums alone are wanted."""
+    surveyor, explainer = survey.Surveyor(source, foreseen.foresight()), lines.Explainer(source)
+    left = 0 if only_sums else _TASTE if sys.stdout.isatty() else sys.maxsize
+    for block in found:
+        surveyor.add(block)
+        if left > 0:
+            left -= _print_lines(explainer.explain(block), left, describe)
+    return surveyor.survey
+
+
+def _print_lines(explained: Iterator[Explained], most: int, describe: Describe) -> int:
+    count = 0
+    for count, each in enumerate(explained, 1):
+        for line in text.verdict(each, describe):
+            _print(line)
+        if count == most:
+            _print((("      … and so on; | less shows every line, --json all that is known of each", "soft"),))
+            break
+    return count
+
+
+def _report(sums: Survey, name: str, html: Path | None, *, as_json: bool) -> None:
+    if as_json:
+        click.echo(orjson.dumps(sums.as_json()))
+    else:
+        for line in text.page(sums, name, width=_width()):
+            _print(line)
+    if html is not None:
+        _write(html, page.html(sums, Path(name).name))
+        click.echo(f"{html}: written, addresses and queries masked", err=True)
+
+
+def _follow(found: Iterable[bytes], source: SourcePlan, number: int, describe: Describe, *, as_json: bool) -> None:
+    explainer, last = lines.Explainer(source), 0
+    for block in found:
+        for each in explainer.explain(block):
+            last = each.line
+            if last < number:
+                continue
+            if as_json:
+                click.echo(orjson.dumps(describe(each)))
+            else:
+                for line in way.follow(each, source, describe, width=_width()):
+                    _print(line)
+            return
+    raise LogshipError(f"there is no line {number}; the log has {last:,}")
+
+
+def _print(line: text.Line) -> None:
+    """Print spans as a line, coloured on a terminal. Whatever a stranger wrote into the log is shown as text."""
+    plain = not sys.stdout.isatty() or "NO_COLOR" in os.environ
+    spans = [(table.clean(words), _TONES.get(tone)) for words, tone in line]
+    styled = "".join(words if plain or tones is None else click.style(words, **tones) for words, tones in spans)
+    sys.stdout.write(styled + "\n")
+
+
+def _width() -> int:
+    return max(60, shutil.get_terminal_size().columns) if sys.stdout.isatty() else _WIDTH
+
+
+def _write(path: Path, content: str) -> None:
+    """Write the page, over an earlier one perhaps, and never over anything else: it might be the log."""
     try:
-        return stream.read(_BLOCK)
+        if path.exists() and not path.read_bytes().startswith(page.BEGINNING.encode()):
+            raise LogshipError(f"{path} is there and is no earlier report; name another file")
+        with contextlib.closing(path.open("w", encoding="utf-8")) as file:
+            file.write(content)
     except OSError as error:
-        raise LogshipError(f"the log cannot be read any further: {error.strerror}") from error
-
-
-def _text(each: explain.Explained) -> str:
-    if each.result != "event":
-        verb = "unparsed" if each.result == "unparsed" else "dropped "
-        rule = f"  (rule: {each.decision.rule})" if each.decision is not None and each.decision.rule else ""
-        return f"{each.line:>7}  {click.style(verb, fg='yellow')}  {each.reason}{rule}"
-    events = [f"{sent.event.name}  {sent.event.url}" for sent in (each.decision.deliveries if each.decision else ())]
-    return f"{each.line:>7}  {click.style('event   ', fg='green')}  " + "\n                   ".join(events)
-
-
-def _summary(summary: explain.Summary, format_: str) -> str:
-    """Return what the lines came to, as an aligned table."""
-    rows: list[tuple[str, int]] = [(f"lines ({format_})", summary.lines)]
-    for title, counts in (("event", summary.events), ("dropped", summary.dropped), ("unparsed", summary.unparsed)):
-        rows += [(f"{title}: {name}", number) for name, number in counts.most_common()]
-    width = max(len(name) for name, _ in rows)
-    text = "\n".join(f"  {name:<{width}}  {number:>11,d}" for name, number in rows)
-    month = summary.events_per_month()
-    projected = f"{month:,d}" if month is not None else "unknown: the log spans less than a minute"
-    return f"\n{text}\n\n  events a month at this rate: {projected}"
+        raise LogshipError(f"{path} cannot be written: {error.strerror}") from error

@@ -407,6 +407,8 @@ def keys_of(cls: type) -> tuple[Key, ...]:
 class Section(Kind):
     """A mapping of known keys, read into what ``build`` makes of the spot and the values that could be read."""
 
+    apart = False  # whether its keys repeat others' names: nobody who misplaces one of those means it here
+
     def __init__(
         self,
         keys: Iterable[Key],
@@ -472,8 +474,12 @@ class Section(Kind):
     def unknown(self, name: str, spot: Spot) -> str:
         """Return what to say of a key that is not known here: the surest of what may help."""
         nearest = (next(sections(each.kind, each.name), None) for each in self.keys.values())
-        below = [found[0] for found in nearest if found and name in found[1].keys]
-        everywhere = [path or "the top level" for path, section in sections(spot.reading.root) if name in section.keys]
+        below = [found[0] for found in nearest if found and name in found[1].keys and not found[1].apart]
+        everywhere = [
+            path or "the top level"
+            for path, section in sections(spot.reading.root)
+            if name in section.keys and not section.apart
+        ]
         if len(below) == 1:
             return f'unknown {self.thing} here; it belongs in "{below[0]}"'
         if hint := meant(name, self.keys, closeness=0.85):

@@ -1,0 +1,47 @@
+"""Say what may be wrong with lines that were not understood: which known format fits them, or comes nearest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from logship.explain.survey import Misfit
+from logship.parser import detect, formats
+from logship.parser.client import ClientRule
+from logship.parser.record import Parser
+from logship.records import Unparsed
+
+_TRIED = 10  # lines that each format is tried on
+
+
+@dataclass(frozen=True, slots=True)
+class Nearest:
+    """A known format; ``fits`` of the lines tried are in it. ``position`` is where it stops fitting the first other."""
+
+    name: str
+    fits: int
+    tried: int
+    position: int
+
+
+def nearest(misfits: Sequence[Misfit], current: Sequence[str]) -> Nearest | None:
+    """Return the known format that gets furthest through the lines; None when none but the current ones gets anywhere.
+
+    ``current`` are the names of the formats that they were read in.
+    """
+    texts = [misfit.text for misfit in misfits[:_TRIED]]
+    if not texts:
+        return None
+    wrapper = detect.detect(texts).wrapper
+    tried = [_try(name, wrapper, texts) for name in detect.CANDIDATES if name not in current]
+    best = max(tried, key=lambda each: (each.fits, each.position))
+    return best if best.fits or best.position > _AN_ADDRESS else None
+
+
+_AN_ADDRESS = 46  # bytes of the longest address: what fits no further has only found a word and a blank
+
+
+def _try(name: str, wrapper: str, texts: Sequence[bytes]) -> Nearest:
+    parser = Parser(formats.compile(name, wrapper=wrapper), ClientRule(()))
+    broken = [found.position for text in texts if isinstance(found := parser.parse(text), Unparsed)]
+    return Nearest(name, len(texts) - len(broken), len(texts), broken[0] if broken else len(texts[0]))
