@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 from logship.receiver import brands, uri
 from logship.receiver.values import Acquisition, Campaign
@@ -11,6 +12,7 @@ _CLICK_IDS = ("gclid", "gbraid", "wbraid", "msclkid", "fbclid", "twclid")
 _IMPLIED_MEDIUM = {("Google", "gclid"): "(gclid)", ("Bing", "msclkid"): "(msclkid)"}
 
 
+@lru_cache(maxsize=2048)
 def of(url: uri.Uri, referrer: str | None) -> Acquisition:
     """Return the source, the cleaned referrer and the campaign of an event."""
     params = uri.form(url.query or "")

@@ -15,20 +15,20 @@ _BRACKETED = re.compile(r"\[([^\]]*)\](?::\d+)?\Z")
 
 # Header -> does it hold a comma-separated list, of which the first element counts?
 _HEADERS = (
-    ("X-Plausible-IP", False),
-    ("CF-Connecting-IP", False),
-    ("B-Forwarded-For", True),
-    ("X-Forwarded-For", True),
+    ("x-plausible-ip", False),
+    ("cf-connecting-ip", False),
+    ("b-forwarded-for", True),
+    ("x-forwarded-for", True),
 )
 
 
 def of(headers: Mapping[str, str], peer: str) -> str:
-    """Return the client's address: the first header that is not empty, else the TCP peer's."""
+    """Return the client's address: the first header that is not empty, else the TCP peer's. Names are lower case."""
     for name, is_list in _HEADERS:
         value = headers.get(name)
         if value:
             return bare(value.partition(",")[0] if is_list else value)
-    forwarded = _FORWARDED_FOR.search(headers.get("Forwarded", ""))
+    forwarded = _FORWARDED_FOR.search(headers.get("forwarded", ""))
     return bare(forwarded[1] if forwarded else peer)
 
 

@@ -10,7 +10,6 @@ import asyncio
 import ipaddress
 import sqlite3
 import time
-from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -21,17 +20,17 @@ import orjson
 from aiohttp import web
 
 from logship import __version__, records
-from logship.receiver import address, faults, figures, page, payload, spam
+from logship.receiver import faults, figures, page, payload, spam
 from logship.receiver import store as storage
+from logship.receiver.event_api import CORS, EventApi, Posting
 from logship.receiver.gate import Gate
-from logship.receiver.intake import Intake, Sender
+from logship.receiver.intake import Intake
 from logship.receiver.request_id import request_id
 from logship.receiver.turns import Turns
 from logship.receiver.values import Site
 from logship.receiver.visitors import Salts
 
-_ANSWER_HEADERS = {"access-control-allow-origin": "*", "access-control-allow-credentials": "true"}
-_PREFLIGHT_HEADERS = _ANSWER_HEADERS | {
+_PREFLIGHT_HEADERS = CORS | {
     "access-control-max-age": "1728000",
     "access-control-allow-methods": "GET,POST,PUT,PATCH,DELETE,OPTIONS",
     "access-control-allow-headers": "Authorization,Content-Type,Accept,Origin,User-Agent,DNT,Cache-Control,"
@@ -67,17 +66,16 @@ class Receiver:
         self._clock = clock
         self._spam_hosts = spam_hosts
         self._turns = Turns(patience)
-        self._answers: Counter[int] = Counter()
         self._counting = asyncio.Lock()
         self._counted: dict[tuple[str, str], _Counted] = {}
         self._store: storage.Store
-        self._intake: Intake
+        self.event_api: EventApi
 
     async def open(self, app: web.Application) -> AsyncIterator[None]:
         """Hold the store open while the application runs."""
         async with storage.Store(self._store_path) as self._store:
             salts = Salts(self._store_path and self._store_path.with_name(self._store_path.name + ".salts"))
-            self._intake = Intake(
+            intake = Intake(
                 self._store,
                 self.gate,
                 salts,
@@ -86,6 +84,7 @@ class Receiver:
                 clock=self._clock,
                 turns=self._turns,
             )
+            self.event_api = EventApi(intake)
             yield
 
     async def stats(self, period: str = "24h", site: str = "") -> dict[str, Any]:
@@ -94,36 +93,18 @@ class Receiver:
         counted = await self._store.read(
             lambda connection: figures.of(connection, now, period=period, site=site), at_length=True
         )
-        return counted | {"answers": {str(status): count for status, count in sorted(self._answers.items())}}
+        return counted | {"answers": {str(status): count for status, count in sorted(self.event_api.answers.items())}}
 
     async def post_event(self, request: web.Request) -> web.StreamResponse:
-        """Answer `POST /api/event`."""
-        if request.headers.get("X-Debug-Request") == "true":
-            return _debug(request)
-        fault = self.faults.next()
-        if fault is not None and (answer := await self._suffer(fault, request)):
-            return answer
-        if not _accepts_json(request.headers.get("Accept")):
-            return _page(406, "Not Acceptable")
-        try:
-            answer = await self._take(request)
-        except payload.Invalid as invalid:
-            answer = _json({"errors": invalid.errors}, 400, _ANSWER_HEADERS)
-        except payload.Unreadable as unreadable:
-            answer = _page(unreadable.status, str(unreadable))
-        except storage.NotWrittenError:
-            answer = _page(500, "Internal Server Error")
-        self._answers[answer.status] += 1
-        return _cut(request) if fault is not None and fault.mode == "lost" else answer
-
-    async def _take(self, request: web.Request) -> web.Response:
-        body = await _read(request)
-        posted = payload.read(payload.decode(request.headers.get("Content-Type"), body))
-        dropped = await self._intake.take(posted, _sender(request))
-        answer = web.Response(text="ok", status=202, headers=_ANSWER_HEADERS)
-        if dropped:
-            answer.headers["x-plausible-dropped"] = str(dropped)
-        return answer
+        """Answer `POST /api/event`, where `front` did not do it: faults are suffered here."""
+        fault = None if request.headers.get("X-Debug-Request") == "true" else self.faults.next()
+        if fault is not None and (failed := await self._suffer(fault, request)):
+            return failed
+        answer = await self.event_api.answer(Posting(request.headers, await _read(request), request.remote or ""))
+        if fault is not None and fault.mode == "lost":
+            return _cut(request)
+        headers = {"Content-Type": answer.content_type, **CORS, **answer.headers}
+        return web.Response(status=answer.status, body=answer.body, headers=headers)
 
     async def get_events(self, request: web.Request) -> web.Response:
         """Answer `GET /api/events?after=ID&limit=N`, or `?last=N`."""
@@ -279,45 +260,22 @@ async def _preflight(_request: web.Request) -> web.Response:
 
 
 async def _health(_request: web.Request) -> web.Response:
-    return _json({"postgres": "ok", "clickhouse": "ok", "sites_cache": "ok"}, headers=_ANSWER_HEADERS)
+    return _json({"postgres": "ok", "clickhouse": "ok", "sites_cache": "ok"}, headers=CORS)
 
 
 async def _system(_request: web.Request) -> web.Response:
-    return _json({"build": {"name": "logship receive", "version": __version__}}, headers=_ANSWER_HEADERS)
+    return _json({"build": {"name": "logship receive", "version": __version__}}, headers=CORS)
 
 
 async def _error(_request: web.Request) -> web.Response:
-    return web.Response(headers=_ANSWER_HEADERS)
+    return web.Response(headers=CORS)
 
 
-def _sender(request: web.Request) -> Sender:
-    return Sender(
-        address=records.readable(address.of(request.headers, request.remote or "")),
-        user_agent=records.readable(request.headers.get("User-Agent", "")),
-        address_kind=request.headers.get("X-Plausible-IP-Type", ""),
-    )
-
-
-def _debug(request: web.Request) -> web.Response:
-    found = _sender(request).address
-    return web.Response(text=found, headers=_ANSWER_HEADERS | {"x-debug-ip": found})
-
-
-async def _read(request: web.Request) -> bytes:
+async def _read(request: web.Request) -> bytes | None:
     try:
         return await request.read()
     except web.HTTPRequestEntityTooLarge:
-        kind = request.content_type
-        if kind == "application/json" or kind.endswith("+json"):
-            raise payload.Unreadable(413, "Request Entity Too Large") from None
-        return b""
-
-
-def _accepts_json(accept: str | None) -> bool:
-    if not accept or "*/*" in accept:
-        return True
-    ranges = (part.partition(";")[0].strip().lower() for part in accept.split(","))
-    return any(item in ("application/json", "application/*") or item.endswith("+json") for item in ranges)
+        return None
 
 
 def _is_loopback(remote: str | None) -> bool:
@@ -341,7 +299,7 @@ def _number(request: web.Request, name: str, default: int) -> int:
 
 
 def _page(status: int, text: str) -> web.Response:
-    return web.Response(status=status, text=text, content_type="text/html", headers=_ANSWER_HEADERS)
+    return web.Response(status=status, text=text, content_type="text/html", headers=CORS)
 
 
 def _json(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:

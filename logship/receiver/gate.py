@@ -59,7 +59,7 @@ def shielded(site: Site, hostname: str, pathname: str, address: str, country: st
         return None
     if site.hostnames and not any(_fits(pattern, hostname) for pattern in site.hostnames):
         return "site_hostname_allowlist"
-    if any(_fits(pattern, pathname) for pattern in site.pages):
+    if site.pages and any(_fits(pattern, pathname) for pattern in site.pages):
         return "site_page_blocklist"
     if address in site.addresses:
         return "site_ip_blocklist"

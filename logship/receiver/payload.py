@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.parser import BytesParser
 from email.policy import HTTP
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -65,7 +66,7 @@ class Invalid(Exception):  # noqa: N818 - it is an answer, not a fault of ours
 
 @dataclass(slots=True)
 class Posted:
-    """A valid event as it was posted, for one or several sites."""
+    """A valid event as it was posted, for one or several sites. It is remembered: nobody changes it."""
 
     name: str
     url: str
@@ -91,16 +92,27 @@ def decode(content_type: str | None, body: bytes) -> Mapping[str, Any]:
         Unreadable: malformed or oversized JSON under a JSON type.
         Invalid: a text body that is not a JSON object.
     """
-    kind = (content_type or "").partition(";")[0].strip().lower()
+    kind = _media_type(content_type)
     if not kind:
         return {}
-    if kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json")):
+    if is_json(kind):
         return _decode_json(body)
     if kind == "application/x-www-form-urlencoded":
         return uri.form(body.decode("utf-8", "replace"))
     if kind.startswith("multipart/"):
         return _decode_multipart(content_type or "", body)
     return _decode_text(body)
+
+
+def is_json(content_type: str | None) -> bool:
+    """Say whether the framework's own JSON parser takes a type: ``application/json``, or any ``application/*+json``."""
+    kind = _media_type(content_type)
+    return kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
+
+
+@lru_cache(maxsize=256)
+def _media_type(content_type: str | None) -> str:
+    return (content_type or "").partition(";")[0].strip().lower()
 
 
 def _decode_json(body: bytes) -> Mapping[str, Any]:

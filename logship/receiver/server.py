@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -13,8 +14,11 @@ from typing import Any
 from aiohttp import web
 
 from logship.errors import LogshipError
-from logship.receiver.app import RECEIVER, make_app
+from logship.receiver.app import RECEIVER, Receiver, make_app
+from logship.receiver.front import Connection, Door
 from logship.receiver.values import Site
+
+_PATIENCE = 2.0  # seconds for requests at hand when it stops
 
 
 class ListenError(LogshipError):
@@ -54,10 +58,11 @@ async def serve(
     app = make_app(
         sites=sites, store_path=store_path, keep_addresses=keep_addresses, clock=clock, spam_hosts=spam_hosts
     )
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_PATIENCE)
     try:
         await runner.setup()
-        yield Running(await _listen(runner, host, port), app)
+        async with _listening(app[RECEIVER], runner, host, port) as url:
+            yield Running(url, app)
     finally:
         await runner.cleanup()
 
@@ -70,12 +75,19 @@ def is_local(host: str) -> bool:
         return False
 
 
-async def _listen(runner: web.AppRunner, host: str, port: int) -> str:
+@asynccontextmanager
+async def _listening(receiver: Receiver, runner: web.AppRunner, host: str, port: int) -> AsyncIterator[str]:
+    assert runner.server is not None
+    door = Door(receiver.event_api.answer, lambda: receiver.faults.pending() is None, runner.server)
     try:
-        await web.TCPSite(runner, host, port, backlog=1024).start()
+        server = await asyncio.get_running_loop().create_server(lambda: Connection(door), host, port, backlog=1024)
     except (OSError, OverflowError) as error:
         raise ListenError(f"{_shown(host, port)}: cannot listen: {error}") from error
-    return f"http://{_shown(host, runner.addresses[0][1])}"
+    try:
+        yield f"http://{_shown(host, server.sockets[0].getsockname()[1])}"
+    finally:
+        server.close()
+        await door.close(_PATIENCE)
 
 
 def _shown(host: str, port: int) -> str:

@@ -44,7 +44,7 @@ def test_any_bytes_are_decoded_or_refused(body, kind):
 @settings(max_examples=200, deadline=None)
 def test_any_text_can_be_a_header_or_a_url(text):
     """Addresses, User-Agents, hosts and URLs never raise; splitting loses nothing but the port's separator."""
-    assert isinstance(address.of({"X-Forwarded-For": text, "Forwarded": text}, "peer"), str)
+    assert isinstance(address.of({"x-forwarded-for": text, "forwarded": text}, "peer"), str)
     assert isinstance(bots.is_bot(text), bool)
     device.of(text)
     brands.of_host(text)

@@ -8,11 +8,11 @@ from logship.receiver.values import Campaign, Device
 # --- the client's address ---------------------------------------------------------------------------------------------
 
 ALL = {
-    "X-Plausible-IP": "198.51.100.1",
-    "CF-Connecting-IP": "198.51.100.2",
-    "B-Forwarded-For": "198.51.100.3, 10.0.0.1",
-    "X-Forwarded-For": "198.51.100.4, 10.0.0.1",
-    "Forwarded": "by=1.1.1.1;for=198.51.100.5;proto=http",
+    "x-plausible-ip": "198.51.100.1",
+    "cf-connecting-ip": "198.51.100.2",
+    "b-forwarded-for": "198.51.100.3, 10.0.0.1",
+    "x-forwarded-for": "198.51.100.4, 10.0.0.1",
+    "forwarded": "by=1.1.1.1;for=198.51.100.5;proto=http",
 }
 
 
@@ -23,13 +23,13 @@ def test_headers_have_an_order():
         assert address.of(headers, "127.0.0.1") == f"198.51.100.{expected}"
         del headers[next(iter(headers))]
     assert address.of(headers, "127.0.0.1") == "127.0.0.1"
-    assert address.of({"X-Plausible-IP": "", "X-Forwarded-For": "10.1.1.1"}, "127.0.0.1") == "10.1.1.1"
+    assert address.of({"x-plausible-ip": "", "x-forwarded-for": "10.1.1.1"}, "127.0.0.1") == "10.1.1.1"
 
 
 @pytest.mark.parametrize("name", ["X-Real-IP", "True-Client-IP", "Fly-Client-IP"])
 def test_other_headers_are_never_looked_at(name):
     """Headers that Plausible does not read are not read."""
-    assert address.of({name: "198.51.100.1"}, "127.0.0.1") == "127.0.0.1"
+    assert address.of({name.lower(): "198.51.100.1"}, "127.0.0.1") == "127.0.0.1"
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_other_headers_are_never_looked_at(name):
 )
 def test_ports_and_brackets_go_and_nothing_else(text, bare):
     """The text of the address counts: no spelling is normalised, no word skipped."""
-    assert address.of({"X-Forwarded-For": f"{text}, 9.9.9.9"}, "") == bare
+    assert address.of({"x-forwarded-for": f"{text}, 9.9.9.9"}, "") == bare
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_ports_and_brackets_go_and_nothing_else(text, bare):
 )
 def test_forwarded_gives_its_first_for(header, found):
     """Quotes, brackets and ports go; without `for=` the peer counts."""
-    assert address.of({"Forwarded": header}, "peer") == found
+    assert address.of({"forwarded": header}, "peer") == found
 
 
 # --- source and campaign ----------------------------------------------------------------------------------------------
