@@ -1,24 +1,14 @@
 """The whole path in one process: a real file, the real stages, the embedded receiver on loopback."""
 
-import asyncio
-import contextlib
-import os
 import socket
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime
 
-import aiohttp
 import pytest
 
-from logship import deadletter, plan, settings
-from logship.deadletter import DeadLetters
-from logship.metrics import Metrics
-from logship.pipeline import Pipeline
-from logship.progress.checkpoint import Checkpoint
+from logship import deadletter, plan
 from logship.receiver import server
-
-FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:127.0) Gecko/20100101 Firefox/127.0"
 
 
 @pytest.fixture
@@ -34,66 +24,9 @@ async def receiver():
         yield running
 
 
-class World:
-    """A directory with a log, a configuration and a state directory, and pipelines run over them one after another."""
-
-    def __init__(self, directory, url):
-        self.log = directory / "access.log"
-        self.log.touch()
-        self.directory, self.url = directory, url
-        self.extra = self.others = ""
-
-    def write(self, *paths, agent=FIREFOX, status=200, when=None):
-        when = (when or datetime.now(UTC)).strftime("%d/%b/%Y:%H:%M:%S +0000")
-        with self.log.open("a") as log:
-            for path in paths:
-                log.write(f'203.0.113.7 - - [{when}] "GET {path} HTTP/1.1" {status} 5 "-" "{agent}"\n')
-
-    def plan(self):
-        text = f"""
-state_dir: {self.directory}/state
-admin: null
-grace_period: 200ms
-destinations: {{here: {{url: "{self.url}", retry: {{initial: 10ms, max: 50ms}}}}{self.others}}}
-sources: [{{path: {self.log}, site: "https://example.com", start_at: beginning}}]
-{self.extra}
-"""
-        path = self.directory / "logship.yaml"
-        path.write_text(text)
-        return plan.build(settings.load(path, os.environ))
-
-    @contextlib.asynccontextmanager
-    async def running(self, *, once=False):
-        with contextlib.closing(Checkpoint.open(self.directory / "state")) as checkpoint:
-            letters = DeadLetters(self.directory / "state" / "dead-letter.jsonl")
-            pipeline = Pipeline(self.plan(), checkpoint=checkpoint, dead_letters=letters, metrics=Metrics(), once=once)
-            task = asyncio.ensure_future(pipeline.run())
-            try:
-                yield pipeline
-                if not once:
-                    pipeline.stop()
-                await task
-            finally:
-                task.cancel()
-
-    async def once(self):
-        async with self.running(once=True) as pipeline:
-            pass
-        return pipeline
-
-    async def paths(self):
-        async with aiohttp.ClientSession() as api, api.get(f"{self.url}/api/events", params={"limit": 1000}) as answer:
-            return [event["pathname"] for event in await answer.json()]
-
-    async def until(self, condition):
-        async with asyncio.timeout(15):
-            while not await condition():
-                await asyncio.sleep(0.01)
-
-
 @pytest.fixture
-def world(tmp_path, receiver):
-    return World(tmp_path, receiver.url)
+def world(make_world, receiver):
+    return make_world(receiver.url)
 
 
 async def test_a_page_view_written_while_running_arrives(world):
