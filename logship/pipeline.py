@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import math
 import time
 from collections import Counter, defaultdict
@@ -198,7 +199,11 @@ class Pipeline:
 
     def _tell(self, chunk: Chunk, sifted: Sifted) -> None:
         """Log what is news about a file. Never the line itself: it holds a visitor's address."""
-        if sifted.detected is not None:
+        if sifted.detected is not None and sifted.detected.rivals:
+            if self._news.due((chunk.path, "ambiguous")):
+                rivals = " and ".join(sifted.detected.rivals)
+                log.warning("format.ambiguous", path=chunk.path, fit=rivals, help="name one as the source's format")
+        elif sifted.detected is not None:
             found = sifted.detected
             log.info("format.detected", path=chunk.path, format=found.name, confidence=round(found.confidence, 2))
         if sifted.first_unparsed is not None and self._news.due((chunk.source, "unparsed")):
@@ -292,7 +297,17 @@ class Pipeline:
         self._running[f"retired {name}"] = self._tasks.create_task(retiring, name=f"retire {name}")
 
     def _make_sieves(self, plan: Plan) -> dict[str, Sieve]:
-        return {name: source.sieve(plan.settings.max_event_age) for name, source in plan.sources.items()}
+        age = plan.settings.max_event_age
+        return {name: source.sieve(age, self._look_back) for name, source in plan.sources.items()}
+
+    def _look_back(self, file: int, at: int, size: int) -> bytes:
+        """Read what stands in a file before the place where reading begins; nothing, if it cannot be read."""
+        try:
+            return self._tailer.read_back(file, at, size)
+        except OSError as error:
+            if error.errno == errno.EBADF:  # a second process, which has no files: this one is to do it
+                raise
+            return b""
 
     def _followed(self, plan: Plan) -> list[Followed]:
         return [source.followed(once=self._once) for source in plan.sources.values()]

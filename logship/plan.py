@@ -18,7 +18,7 @@ from logship.parser.formats import FormatError, LogFormat
 from logship.parser.record import Parser
 from logship.router.table import Rules, Table
 from logship.settings import HOSTLESS, Settings, SourceSettings, read_file
-from logship.sieve import Sieve
+from logship.sieve import LookBack, Sieve
 from logship.source.paths import Followed
 
 
@@ -32,9 +32,16 @@ class SourcePlan:
     format: LogFormat | None
     log_fields: frozenset[str]
 
-    def sieve(self, max_event_age: float | None) -> Sieve:
+    def sieve(self, max_event_age: float | None, look_back: LookBack | None = None) -> Sieve:
         """Make a sieve that remembers nothing yet."""
-        return Sieve(self.table, self.client, self.format, log_fields=self.log_fields, max_event_age=max_event_age)
+        return Sieve(
+            self.table,
+            self.client,
+            self.format,
+            log_fields=self.log_fields,
+            max_event_age=max_event_age,
+            look_back=look_back,
+        )
 
     def followed(self, *, once: bool) -> Followed:
         """Say what the tailer is to follow. ``once`` reads a file that was there before from its beginning."""

@@ -12,11 +12,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import compress
 from operator import itemgetter, not_
 
 from logship.memo import Memo
-from logship.parser import detect, wrappers
+from logship.parser import detect, w3c, wrappers
 from logship.parser.client import ClientRule
 from logship.parser.columns import Key, Outline
 from logship.parser.fastblock import Sheet
@@ -27,6 +28,7 @@ from logship.router import audience
 from logship.router.table import COURSE_FIELDS, Course, Table
 
 _SAMPLE_LINES = 50  # what detection looks at; a file that mixes formats shows it within fewer
+_FILES = 1024  # whose formats are remembered; one that is forgotten is looked at once more
 _REMEMBERED = 4096  # keys a generation, and User-Agents: a busy site needs thousands, and 65,536 cost 40 MB
 _LONG = 1024  # bytes of a key or User-Agent: longer ones are judged anew each time, lest strangers fill the memory
 _WORTH_A_BLOCK = 12  # lines: for fewer, the way line by line is shorter
@@ -54,12 +56,29 @@ class Sifted:
     def unparsed_at(self, offset: int, unparsed: Unparsed) -> None:
         """Count a line that is no request, and keep the first one for the log."""
         self.unparsed[unparsed.reason] += 1
-        if self.first_unparsed is None:
+        if self.first_unparsed is None and unparsed.reason != "directive":
             self.first_unparsed = offset, unparsed
 
 
+LookBack = Callable[[int, int, int], bytes]
+"""Reads bytes of a followed file: its FileKey, an offset, how many. OSError when it cannot."""
+
+
+@dataclass(slots=True)
+class _Known:
+    """What reads a file's lines, and up to where it has read them."""
+
+    strainer: Strainer
+    file: int
+    end: int
+
+
 class Sieve:
-    """Sift the chunks of one source; with no format given, each of its files in the format found in it."""
+    """Sift the chunks of one source; with no format given, each of its files in the format found in it.
+
+    A format whose lines say how the next are to be read (W3C) has to see a file whole: ``look_back`` reads what was
+    before the place where reading begins.
+    """
 
     def __init__(
         self,
@@ -69,51 +88,101 @@ class Sieve:
         *,
         log_fields: frozenset[str] = frozenset(),
         max_event_age: float | None = None,
+        look_back: LookBack | None = None,
     ) -> None:
         self._table = table
         self._client = client
         self._log_fields = log_fields
         self._max_event_age = max_event_age
-        self._fixed = self._strainer(format_) if format_ is not None else None
-        self._by_path: dict[str, Strainer] = {}
+        self._look_back = look_back
+        self._format = format_
+        self._fixed = self._strainer(format_) if format_ is not None and not format_.per_file else None
+        self._found: dict[tuple[str, str], Strainer] = {}  # by format and wrapper: files in the same one share it
+        self._by_path: dict[str, _Known] = {}
 
     def sift(self, chunk: Chunk, now: float) -> Sifted:
         """Turn a chunk into deliveries and counts. ``now`` is wall time (epoch seconds), for ``max_event_age``."""
         oldest = now - self._max_event_age if self._max_event_age is not None else None
-        strainer = self._fixed or self._by_path.get(chunk.path)
-        sifted = strainer.sift(chunk.data, chunk.start, oldest) if strainer is not None else None
-        if self._fixed is not None and sifted is not None:
+        strainer = self._fixed or self._known(chunk)
+        if strainer is None:
+            return self._sift_anew(chunk, oldest, None) or _undetected(chunk)
+        sifted = strainer.sift(chunk.data, chunk.start, oldest)
+        if self._format is not None or not _is_strange(sifted):
             return sifted
-        if sifted is not None and sum(sifted.unparsed.values()) * 2 <= sifted.lines:
-            return sifted
-        return self._sift_anew(chunk, oldest, strainer, sifted)
+        return self._sift_anew(chunk, oldest, strainer.parser.format) or sifted
 
     def parser(self, path: str) -> Parser | None:
         """Return what reads the lines of a file; None while no format was found in it."""
-        strainer = self._fixed or self._by_path.get(path)
-        return strainer.parser if strainer is not None else None
+        if self._fixed is not None:
+            return self._fixed.parser
+        return self._by_path[path].strainer.parser if path in self._by_path else None
 
     @property
     def remembers(self) -> bool:
         """Whether what a chunk comes to depends on the chunks before it: then one process has to see them all."""
-        return False
+        formats = (
+            [self._format]
+            if self._format is not None
+            else [known.strainer.parser.format for known in self._by_path.values()]
+        )
+        return any(each.per_file for each in formats)
 
-    def forget(self, path: str) -> None:
-        """Drop what is remembered of a file that is no longer followed."""
-        self._by_path.pop(path, None)
+    def _known(self, chunk: Chunk) -> Strainer | None:
+        """Return what reads a file; one that has not seen all of a file that explains itself is of no use."""
+        known = self._by_path.get(chunk.path)
+        format_ = self._format if known is None else known.strainer.parser.format
+        if format_ is None:
+            return None
+        if known is None or (format_.per_file and (known.file, known.end) != (chunk.file, chunk.start)):
+            known = self._enter(chunk, format_)
+        known.end = chunk.end
+        return known.strainer
 
-    def _sift_anew(self, chunk: Chunk, oldest: float | None, known: Strainer | None, sifted: Sifted | None) -> Sifted:
+    def _enter(self, chunk: Chunk, format_: LogFormat) -> _Known:
+        """Know a file's format from now on."""
+        if len(self._by_path) >= _FILES:
+            self._by_path.pop(next(iter(self._by_path)))
+        strainer = self._strainer_of(format_)
+        for line in self._directives(chunk) if format_.per_file else ():
+            strainer.parser.parse(line)
+        known = self._by_path[chunk.path] = _Known(strainer, chunk.file, chunk.end)
+        return known
+
+    def _sift_anew(self, chunk: Chunk, oldest: float | None, known: LogFormat | None) -> Sifted | None:
         """Find out the format of a file seen for the first time, or that plainly is no longer in the known one."""
-        found = detect.detect(chunk.data.split(b"\n", _SAMPLE_LINES)[:_SAMPLE_LINES])
-        if found.format is None or (known is not None and found.format == known.parser.format):
-            return sifted if sifted is not None else _undetected(chunk)
-        better = self._by_path[chunk.path] = self._strainer(found.format)
-        sifted = better.sift(chunk.data, chunk.start, oldest)
+        lines = chunk.data.split(b"\n", _SAMPLE_LINES)[:_SAMPLE_LINES]
+        found = detect.detect([*self._directives(chunk), *lines])
+        if found.rivals and known is None:
+            sifted = _undetected(chunk)
+        elif found.format is None or found.format == known:
+            return None
+        else:
+            sifted = self._enter(chunk, found.format).strainer.sift(chunk.data, chunk.start, oldest)
         sifted.detected = found
         return sifted
 
+    def _directives(self, chunk: Chunk) -> list[bytes]:
+        """Return the lines before a chunk that say how its lines are to be read."""
+        if not chunk.start or self._look_back is None:
+            return []
+        return w3c.directives(partial(self._look_back, chunk.file), chunk.start)
+
+    def _strainer_of(self, format_: LogFormat) -> Strainer:
+        if format_.per_file:
+            return self._strainer(format_)
+        key = format_.name, format_.wrapper
+        if key not in self._found:
+            self._found[key] = self._strainer(format_)
+        return self._found[key]
+
     def _strainer(self, format_: LogFormat) -> Strainer:
         return Strainer(Parser(format_, self._client, log_fields=self._log_fields), self._table)
+
+
+def _is_strange(sifted: Sifted) -> bool:
+    """Tell whether a chunk is plainly in another format than it was sifted in."""
+    unparsed = sum(sifted.unparsed.values()) - sifted.unparsed["directive"]
+    return unparsed * 2 > sifted.lines
 
 
 @dataclass(slots=True, eq=False)
@@ -142,7 +211,7 @@ class Strainer:
     def sift(self, data: bytes, start: int, oldest: float | None) -> Sifted:
         """Sift whole lines; ``start`` is the offset of the first, ``oldest`` the time before which lines expire."""
         starts, lines = wrappers.split(self.parser.format.wrapper, data, start)
-        sifted = Sifted(lines=len(lines), nul_bytes=data.count(b"\0"))
+        sifted = Sifted(lines=len(lines), nul_bytes=data.count(b"\0") if b"\0" in data else 0)
         if not self._sift_at_once(starts, lines, sifted, oldest):
             self._sift_some_at_once(starts, lines, sifted, oldest)
             sifted.survivors.sort()
@@ -169,15 +238,18 @@ class Strainer:
 
     def _sift_one_by_one(self, starts: list[int], lines: list[bytes], sifted: Sifted, oldest: float | None) -> None:
         """Outline each line, and parse in full what has no outline."""
-        outlines = list(map(self.parser.outline, lines))
-        rows = [row for row in outlines if row is not None]
-        if len(rows) < len(lines):
-            for start, line, row in zip(starts, lines, outlines, strict=True):
-                if row is None:
-                    self._sift_in_full(start, line, sifted, oldest)
-            starts = list(compress(starts, outlines))
+        outline = self.parser.outline
+        rows: list[Outline] = []
+        places: list[int] = []
+        for start, line in zip(starts, lines, strict=True):
+            row = outline(line)
+            if row is None:  # at once: in some formats a line says how to read the next
+                self._sift_in_full(start, line, sifted, oldest)
+            else:
+                rows.append(row)
+                places.append(start)
         sheet = Sheet(map(_KEY, rows), list(map(_AGENT, rows)), rows.__getitem__)
-        self._sift_sheet(starts, sheet, sifted, oldest)
+        self._sift_sheet(places, sheet, sifted, oldest)
 
     def _sift_sheet(self, starts: list[int], sheet: Sheet, sifted: Sifted, oldest: float | None) -> None:
         """Look up all verdicts, count those that drop, and look closer at the other lines alone."""

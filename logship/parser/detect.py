@@ -1,32 +1,33 @@
 """Tell a log's format from its first lines. Looks at lines that others have read, and takes nothing away.
 
-Every candidate parses the sample; the one that explains most lines wins, and of two that explain as many, the one that
-learns more from them. What cannot be told apart is named.
+A format has signs that every line of its bears: brackets, a number of quotes, a first word. What bears them is tried in
+earnest: the candidate that explains most lines wins, and of two that explain the same lines the one that learns more
+from them. What cannot be told apart is named, and left to whoever knows the server. Only candidates whose signs are
+there are ever compiled: to compile them all would take longer than the rest of a start.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
 
-from logship.parser import formats, record, wrappers
+from logship.parser import formats, record, w3c, wrappers
 from logship.parser.client import ClientRule
 from logship.parser.formats import LogFormat
 from logship.records import Record, Unparsed
 
-# apache_json is guessed by the same spellings as nginx_json, and classic ELB's lines are the end of ALB's.
-CANDIDATES = tuple(name for name in formats.NAMED if name != "apache_json")
 _SAMPLE = 50
 _ENOUGH = 0.5  # a format that explains fewer lines is none: better to ask than to count half of the visits
-_NO_EVIDENCE = frozenset(("blank", "partial", "not_access"))
+_NO_EVIDENCE = frozenset(("blank", "partial", "not_access", "directive"))
 _FIELDS = tuple(field.name for field in fields(Record) if field.name != "log")
+_GUESSED = frozenset(("nginx_json",))  # learns what another format knows: it wins only where nothing else fits
 
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """What was found. ``confidence`` is the share of lines explained; ``rivals`` explain as many as well."""
+    """What was found. ``confidence`` is the share of lines explained; ``rivals`` fit equally, and then none is chosen."""
 
     format: LogFormat | None
     name: str
@@ -38,22 +39,33 @@ class Detection:
 @dataclass(frozen=True, slots=True)
 class _Fit:
     name: str
+    lines: frozenset[int]  # those it explains, by number
     explained: float
     learned: int
+
+    @property
+    def merit(self) -> tuple[float, int, bool]:
+        return self.explained, self.learned, self.name not in _GUESSED
 
 
 def detect(lines: Sequence[bytes], *, wrapper: str = "auto") -> Detection:
     """Return the format that explains the lines best; its ``format`` is None when none explains half of them."""
-    sample = [line for line in map(record.strip, lines) if line.strip()][:_SAMPLE]
-    kind = _wrapper(sample) if wrapper == "auto" else wrapper
-    fits = [_fit(name, kind, sample) for name in CANDIDATES]
-    best = max(fits, key=lambda fit: (fit.explained, fit.learned))
-    if not sample or best.explained < _ENOUGH:
-        return Detection(None, "", best.explained, (), kind)
-    rivals = (fit.name for fit in fits if fit.name != best.name)
-    equal = {fit.name for fit in fits if (fit.explained, fit.learned) == (best.explained, best.learned)}
-    format_ = formats.compile(best.name, wrapper=kind)
-    return Detection(format_, best.name, best.explained, tuple(name for name in rivals if name in equal), kind)
+    bare = [line for line in map(record.strip, lines) if line.strip()][:_SAMPLE]
+    kind = _wrapper(bare) if wrapper == "auto" else wrapper
+    sample = [inner for line in bare if isinstance(inner := wrappers.unwrap(kind)(line), bytes)]
+    fits = [_fit(name, sample) for name, bears_signs in _SIGNS.items() if any(map(bears_signs, sample))]
+    best = max(fits, key=lambda fit: fit.merit, default=None)
+    if best is None or best.explained < _ENOUGH:
+        return Detection(None, "", best.explained if best is not None else 0.0, (), kind)
+    rivals = tuple(fit.name for fit in fits if _equals(fit, best))
+    if len(rivals) > 1:
+        return Detection(None, "", best.explained, rivals, kind)
+    return Detection(formats.compile(best.name, wrapper=kind), best.name, best.explained, (), kind)
+
+
+def _equals(fit: _Fit, best: _Fit) -> bool:
+    """Tell whether one is as good as the other: as many lines, be they others, and of the same lines as much."""
+    return fit.merit == best.merit or (fit.explained == best.explained and fit.lines != best.lines)
 
 
 def _wrapper(sample: Sequence[bytes]) -> str:
@@ -73,15 +85,104 @@ def _wraps(kind: str, line: bytes) -> bool:
     return not isinstance(inner, Unparsed) or inner.reason == "partial"
 
 
-def _fit(name: str, kind: str, sample: Sequence[bytes]) -> _Fit:
-    parser = _parser(name, kind)
-    found = [parser.parse(line) for line in sample]
-    records = [item for item in found if isinstance(item, Record)]
+def _fit(name: str, sample: Sequence[bytes]) -> _Fit:
+    parse = _parser(name).parse
+    found = list(map(parse, sample))
+    records = {at: item for at, item in enumerate(found) if isinstance(item, Record)}
     unexplained = sum(isinstance(item, Unparsed) and item.reason not in _NO_EVIDENCE for item in found)
-    learned = sum(getattr(item, field) is not None for item in records for field in _FIELDS)
-    return _Fit(name, len(records) / (len(records) + unexplained) if records else 0.0, learned)
+    learned = sum(getattr(item, field) is not None for item in records.values() for field in _FIELDS)
+    explained = len(records) / (len(records) + unexplained) if records else 0.0
+    return _Fit(name, frozenset(records), explained, learned)
 
 
-@lru_cache(64)
-def _parser(name: str, kind: str) -> record.Parser:
-    return record.Parser(formats.compile(name, wrapper=kind), ClientRule(()))
+def _parser(name: str) -> record.Parser:
+    return _fresh_parser(name) if name in _PER_FILE else _kept_parser(name)
+
+
+def _fresh_parser(name: str) -> record.Parser:
+    return record.Parser(formats.compile(name, wrapper="none"), ClientRule(()))
+
+
+_kept_parser = lru_cache(64)(_fresh_parser)
+_PER_FILE = frozenset(("w3c", "cloudfront"))  # their parsers remember what they have read
+
+# Signs: what the lines of a format cannot be without. They only save trying, so one may be borne by others' lines.
+
+
+def _is_clf(words: range, quotes: int, ends: bytes, *, dash: bool = False, has: bytes = b"") -> Callable[[bytes], bool]:
+    """Return the sign of formats that put words before a time in brackets, and then values in quotes.
+
+    Args:
+        words: how many there are before the bracket.
+        quotes: how many there are at least.
+        ends: the bytes that a line may end with.
+        dash: whether the second word is one.
+        has: what the line holds.
+    """
+
+    def bears_signs(line: bytes) -> bool:
+        before, bracket, _ = line.partition(b" [")
+        return (
+            bracket != b""
+            and before.count(b" ") + 1 in words
+            and (b" - " in before + b" ") >= dash
+            and line.count(b'"') >= quotes
+            and line[-1:] in ends
+            and has in line
+        )
+
+    return bears_signs
+
+
+def _begins(*heads: bytes) -> Callable[[bytes], bool]:
+    return lambda line: line.startswith(heads)
+
+
+def _is_json(*labels: bytes) -> Callable[[bytes], bool]:
+    return lambda line: line[:1] == b"{" and all(label in line for label in labels)
+
+
+def _is_traefik(line: bytes) -> bool:
+    return b'"RequestMethod"' in line if line[:1] == b"{" else line.endswith(b"ms")
+
+
+def _is_haproxy(line: bytes) -> bool:
+    before, bracket, _ = line.partition(b" [")
+    return bracket != b"" and b" " not in before and b":" in before and line.count(b"/") >= 12
+
+
+def _is_w3c(line: bytes) -> bool:
+    return line.startswith(w3c.FIELDS) and b"x-edge-" not in line
+
+
+def _is_cloudfront(line: bytes) -> bool:
+    return line.startswith(w3c.FIELDS) and b"x-edge-" in line
+
+
+_MANY = range(3, 100)  # a user's name may hold blanks, and a first field several addresses
+_NUMBER, _QUOTE = b"0123456789-", b'"'
+_SIGNS: Mapping[str, Callable[[bytes], bool]] = {
+    "combined": _is_clf(_MANY, 6, _QUOTE, dash=True),
+    "common": _is_clf(_MANY, 2, _NUMBER, dash=True),
+    "vhost_combined": _is_clf(range(4, 100), 6, _QUOTE),
+    "vhost_common": _is_clf(range(4, 100), 2, _NUMBER),
+    "nginx_main": _is_clf(_MANY, 8, _QUOTE, dash=True),
+    "ingress_nginx": _is_clf(_MANY, 6, b"0123456789abcdef-", dash=True, has=b"] ["),
+    "icecast": _is_clf(_MANY, 6, _NUMBER, dash=True),
+    "gandi": _is_clf(range(4, 100), 6, _QUOTE, has=b' s) "'),
+    "ovh": lambda line: _is_clf(range(3, 4), 6, _QUOTE)(line) and b" - " not in line.partition(b" [")[0] + b" ",
+    "s3": _is_clf(range(2, 3), 6, bytes(range(33, 127))),
+    "envoy": _begins(b"["),
+    "alb": _begins(b"http ", b"https ", b"h2 ", b"grpcs ", b"ws ", b"wss "),
+    "elb": lambda line: line[4:5] == b"-" and line[10:11] == b"T" and line.count(b'"') >= 4,
+    "haproxy": _is_haproxy,
+    "bunny": lambda line: line.count(b"|") >= 11,
+    "ltsv": lambda line: line[:1] != b"#" and b":" in line.partition(b"\t")[0] and b"\t" in line,
+    "w3c": _is_w3c,
+    "cloudfront": _is_cloudfront,
+    "traefik": _is_traefik,
+    "caddy": _is_json(b'"request"', b'"uri"'),
+    "nginx_json": _is_json(),
+}
+# apache_json is guessed by the same spellings as nginx_json, and iis is another name of w3c.
+CANDIDATES = tuple(_SIGNS)

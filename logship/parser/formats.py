@@ -5,9 +5,23 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
-from logship.parser import apache, jsonlog, layout, nginx, pattern, wrappers
+from logship.parser import (
+    apache,
+    bunny,
+    haproxy,
+    jsonlog,
+    labelled,
+    layout,
+    ltsv,
+    nginx,
+    pattern,
+    traefik,
+    w3c,
+    wrappers,
+)
 from logship.parser.fields import FACTS, Field, FormatError, Piece, did_you_mean
 
 __all__ = ["FormatError", "LogFormat", "compile"]
@@ -22,15 +36,17 @@ class LogFormat:
     """How the lines of a log are written. ``facts`` are what it tells, ``logs`` its ``log.NAME`` names."""
 
     name: str
-    family: str  # nginx, apache, json, regex
+    family: str  # nginx, apache, labelled, regex
     wrapper: str = "auto"
     pieces: tuple[Piece, ...] = ()
     escape: str = "default"
     facts: frozenset[str] = frozenset()
     logs: frozenset[str] = frozenset()
-    any_log: bool = False  # JSON: every key of a line is a log.NAME
-    keys: Mapping[str, tuple[str, ...]] | None = None  # JSON: where facts are; None: guessed
-    is_access: Callable[[Mapping[str, Any]], bool] = jsonlog.always
+    any_log: bool = False  # labelled: every label of a line is a log.NAME
+    keys: labelled.Keys | None = None  # labelled: where facts are; None: guessed
+    loader: Callable[[], labelled.Loader] = jsonlog.Loader
+    is_access: Callable[[Mapping[str, Any]], bool] = labelled.always
+    per_file: bool = False  # lines of a file say how those after them are to be read
     pattern: str = ""
 
 
@@ -50,6 +66,10 @@ def compile(spec: str | Mapping[str, Mapping[str, str] | str], *, wrapper: str =
 def _from_text(text: str) -> LogFormat:
     if re.fullmatch(r"[A-Za-z0-9_-]*", text):
         return named(text)
+    if text.startswith("#Fields:"):
+        return _w3c(text.removeprefix("#Fields:"))
+    if (captures := haproxy.captures(text)) is not None:
+        return _labelled("haproxy", haproxy.KEYS, captures)
     if nginx.is_format(text):
         return _text_format("nginx", "nginx", *nginx.read(text))
     if apache.is_format(text):
@@ -72,17 +92,38 @@ def _json_map(keys: Mapping[str, str]) -> LogFormat:
     jsonlog.check(keys)
     if not keys.keys() & set(_REQUEST):
         raise FormatError(f"json: none of {', '.join(_REQUEST)} is given, so no line is a request")
-    return _json("json", {field: (key,) for field, key in keys.items()})
+    return _labelled("json", {field: (key,) for field, key in keys.items()})
 
 
-def _json(
+def _labelled(
     name: str,
-    keys: Mapping[str, tuple[str, ...]] | None,
-    is_access: Callable[[Mapping[str, Any]], bool] = jsonlog.always,
+    keys: labelled.Keys | None,
+    loader: Callable[[], labelled.Loader] = jsonlog.Loader,
+    *,
+    is_access: Callable[[Mapping[str, Any]], bool] = labelled.always,
+    per_file: bool = False,
 ) -> LogFormat:
     facts = frozenset(keys if keys is not None else FACTS)
     _require_client(facts)
-    return LogFormat(name, "json", facts=facts, any_log=True, keys=keys, is_access=is_access)
+    return LogFormat(
+        name,
+        "labelled",
+        facts=facts,
+        any_log=True,
+        keys=keys,
+        loader=loader,
+        is_access=is_access,
+        per_file=per_file,
+    )
+
+
+def _w3c(header: str) -> LogFormat:
+    """Return the format of a `#Fields:` line given as the format: one without it is read as well."""
+    facts = w3c.facts_of(header)
+    _require_client(facts)
+    if not facts & {*_REQUEST}:
+        raise FormatError("#Fields: holds neither cs-uri-stem nor cs-uri, so no line is a request")
+    return replace(_labelled("w3c", w3c.KEYS, partial(w3c.Loader, header), per_file=True), facts=facts)
 
 
 def _regex(text: str) -> LogFormat:
@@ -127,11 +168,19 @@ NAMED: Mapping[str, Callable[[str], LogFormat]] = {
         _COMBINED + " $request_length $request_time [$proxy_upstream_name] [$proxy_alternative_upstream_name]"
         " $upstream_addr $upstream_response_length $upstream_response_time $upstream_status $req_id"
     ),
-    "nginx_json": lambda name: _json(name, None),
-    "apache_json": lambda name: _json(name, None),
-    "caddy": lambda name: _json(name, jsonlog.CADDY, jsonlog.is_caddy_access),
-    "traefik": lambda name: _json(name, jsonlog.TRAEFIK),
-    "ltsv": lambda name: replace(_json(name, jsonlog.LTSV), family="ltsv"),
+    "nginx_json": lambda name: _labelled(name, None),
+    "apache_json": lambda name: _labelled(name, None),
+    "caddy": lambda name: _labelled(name, jsonlog.CADDY, is_access=jsonlog.is_caddy_access),
+    "traefik": lambda name: _labelled(name, traefik.KEYS, traefik.Loader),
+    "haproxy": lambda name: _labelled(name, haproxy.KEYS, haproxy.Loader),
+    "w3c": lambda name: _labelled(name, w3c.KEYS, w3c.Loader, per_file=True),
+    "iis": lambda name: _labelled(name, w3c.KEYS, w3c.Loader, per_file=True),
+    "cloudfront": lambda name: _labelled(name, w3c.KEYS, w3c.Loader, per_file=True),
+    "bunny": lambda name: _labelled(name, bunny.KEYS, bunny.Loader),
+    "ltsv": lambda name: _labelled(name, ltsv.KEYS, ltsv.Loader),
+    # Neither of the two documents its lines; these are the layouts of lines that were seen.
+    "gandi": _apache('%v %h %l %u %t (%T s) "%r" %>s %O "%{Referer}i" "%{User-Agent}i"'),
+    "ovh": _apache('%h %v %u %t "%r" %>s %O "%{Referer}i" "%{User-Agent}i"'),
     # https://www.envoyproxy.io/docs/envoy/latest/configuration/observability/access_log/usage#default-format-string
     "envoy": _nginx(
         '[$time_iso8601] "$request" $status $response_flags $bytes_received $bytes_sent $duration'
@@ -159,14 +208,9 @@ NAMED: Mapping[str, Callable[[str], LogFormat]] = {
 }
 
 
-_LATER = frozenset(("haproxy", "w3c", "iis", "cloudfront", "bunny", "gandi", "ovh"))
-
-
 def named(name: str) -> LogFormat:
     """Return the format of that name."""
     make = NAMED.get(name)
-    if name in _LATER:
-        raise FormatError(f"{name!r} is not read yet; give its layout as {{regex: ...}} with named groups")
     if name == "auto":
         raise FormatError("'auto' is decided by the log's first lines, not by name")
     if make is None:

@@ -12,7 +12,7 @@ from functools import lru_cache
 from operator import itemgetter
 from typing import NamedTuple, Protocol
 
-from logship.parser import jsonlog, pattern, requestline, textline, wrappers
+from logship.parser import labelled, pattern, requestline, textline, wrappers
 from logship.parser.client import ClientRule
 from logship.parser.columns import Key, Outline, Raw
 from logship.parser.fastblock import Block, Sheet
@@ -197,12 +197,8 @@ def _text_reader(format: LogFormat, chain: str, logs: Sequence[str]) -> Reader: 
     return textline.Reader(format.pieces, format.escape, chain, logs)
 
 
-def _json_reader(format: LogFormat, chain: str, logs: Sequence[str]) -> Reader:  # noqa: A002
-    return jsonlog.Reader(format.keys, chain, logs, format.is_access)
-
-
-def _ltsv_reader(format: LogFormat, chain: str, logs: Sequence[str]) -> Reader:  # noqa: A002
-    return jsonlog.Reader(format.keys, chain, logs, format.is_access, is_ltsv=True)
+def _labelled_reader(format: LogFormat, chain: str, logs: Sequence[str]) -> Reader:  # noqa: A002
+    return labelled.Reader(format.loader(), format.keys, chain, logs, format.is_access)
 
 
 def _pattern_reader(format: LogFormat, chain: str, logs: Sequence[str]) -> Reader:  # noqa: A002
@@ -212,8 +208,7 @@ def _pattern_reader(format: LogFormat, chain: str, logs: Sequence[str]) -> Reade
 _READERS: Mapping[str, Callable[[LogFormat, str, Sequence[str]], Reader]] = {
     "nginx": _text_reader,
     "apache": _text_reader,
-    "json": _json_reader,
-    "ltsv": _ltsv_reader,
+    "labelled": _labelled_reader,
     "regex": _pattern_reader,
 }
 _Outliner = Callable[[bytes], Outline | None]

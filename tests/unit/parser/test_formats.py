@@ -113,7 +113,6 @@ def test_format_reads_its_lines(spec, line, expected):
     [
         ("combind", r'\'combind\' is no known format \(did you mean "combined"\?\); known are combined, common'),
         ("auto", "decided by the log's first lines"),
-        ("haproxy", "not read yet; give its layout as"),
         ("hello world", "neither a format's name nor an nginx or Apache format string"),
         ('$remote_user [$time_local] "$request"', "does not hold the client's address.*remote_addr.*%h"),
         ("%t %r", "does not hold the client's address"),

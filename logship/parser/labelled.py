@@ -1,0 +1,217 @@
+"""Take apart a line whose values have labels: JSON by its keys, LTSV, W3C by its `#Fields:`, and what a loader labels.
+
+A `Loader` turns a line into labels and values; the `Reader` finds the facts among them. A label names a value at the
+top, or one inside of objects with dots between (``request.headers.User-Agent``). Where nobody says which label means
+what, it is guessed from how people spell them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from operator import itemgetter
+from typing import Any, Protocol
+
+from logship.parser import times
+from logship.parser.columns import Outline
+from logship.parser.fields import FACTS, KEY_FACTS
+from logship.parser.parts import STATUSES
+from logship.records import Unparsed
+
+Path = str | tuple[str, ...]  # a label at the top, or the keys on the way inside
+Paths = tuple[Path, ...]
+Plan = tuple[tuple[int, Paths], ...]  # where to look, by number: FACTS, after them the chain and the log.NAME values
+Keys = Mapping[str, Sequence[str]]
+
+_ABSENT = frozenset((b"", b"-"))
+_LAYOUTS = 64  # a log has few sets of keys
+_DEEPEST = 4  # objects inside of objects
+_KEYS: Callable[[Sequence[bytes]], tuple[bytes, ...]] = itemgetter(*(FACTS.index(name) for name in KEY_FACTS))
+_REQUEST = itemgetter(*(FACTS.index(name) for name in ("request", "target", "path", "method")))
+_REST = itemgetter(*(FACTS.index(name) for name in ("client_ip", "bytes", "referrer", "user", "content_type")))
+_TIME, _STATUS, _AGENT = FACTS.index("time"), FACTS.index("status"), FACTS.index("user_agent")
+_CHAIN = len(FACTS)
+
+# Spellings seen in the wild, without case, "_", "-", "@" and "."; the first that a line has is believed.
+_SPELLINGS = {
+    "time": "timeiso8601 timestamp time timelocal datetime date ts msec timemsec timeunix starttime eventtime",
+    "client_ip": "remoteaddr clientip remoteip client ip clientaddr clientaddress remoteaddress remotehost sourceip "
+    "srcip remote xrealip httpxrealip realip addr",
+    "x_forwarded_for": "httpxforwardedfor xforwardedfor xff forwardedfor proxyaddxforwardedfor",
+    "host": "host httphost vhost virtualhost servername requesthost domain authority site",
+    "request": "request requestline",
+    "target": "requesturi target requesturl requestpath url urloriginal",
+    "method": "requestmethod method httpmethod verb",
+    "path": "uri path documenturi urlpath",
+    "query": "args query querystring requestquery urlquery",
+    "status": "status statuscode responsestatus responsecode httpstatus response code",
+    "bytes": "bodybytessent bytessent bytes size responsesize responselength bodybytes bytesout sent",
+    "referrer": "httpreferer httpreferrer referer referrer",
+    "user_agent": "httpuseragent useragent useragentoriginal agent ua browser",
+    "user": "remoteuser user authuser username",
+    "scheme": "scheme requestscheme",
+    "protocol": "serverprotocol protocol proto requestprotocol httpversion httpprotocol",
+    # nginx's own $content_type is the request's; a GET has none, so it says nothing wrong.
+    "content_type": "senthttpcontenttype responsecontenttype mimetype contenttype",
+}
+_RANKS = {fact: {word: rank for rank, word in enumerate(words.split())} for fact, words in _SPELLINGS.items()}
+_SIGNS = re.compile("[_@.-]")
+
+
+class Loader(Protocol):
+    """Turns lines into labels and values: text, bytes, numbers, lists of them, or objects with labels of their own."""
+
+    def plain(self, line: bytes) -> object:
+        """Return a mapping of a line as servers write it nearly always; anything else sends it to `load`."""
+
+    def load(self, line: bytes) -> object | Unparsed:
+        """Return a mapping of any line, without NULs and line end, or why there is none."""
+
+
+class Reader:
+    """Reads lines of one format. ``keys`` maps facts to dotted labels; None: they are guessed from spellings."""
+
+    key_names = KEY_FACTS
+
+    def __init__(
+        self,
+        loader: Loader,
+        keys: Keys | None,
+        chain: str,
+        logs: Sequence[str],
+        is_access: Callable[[Mapping[str, Any]], bool],
+    ) -> None:
+        self._plain, self._load = loader.plain, loader.load
+        self._is_access = is_access
+        self._logs = tuple(path_of(name) for name in logs)
+        self._chain = None if chain in ("x_forwarded_for", "http_x_forwarded_for") else _named(chain)
+        self._count = len(FACTS) + 1 + len(logs)
+        self._plan = None if keys is None else self._complete([_all(keys.get(fact, ())) for fact in FACTS])
+        self._plans: dict[tuple[Path, ...], Plan] = {}
+
+    def outline(self, line: bytes) -> Outline | None:
+        """Return the parts of a plain line, which is one that needs no mending."""
+        result = self._take(self._plain(line))
+        return result if isinstance(result, tuple) else None
+
+    def read(self, line: bytes) -> Outline | Unparsed:
+        """Return the parts of a line, or why it is none of this format."""
+        found = self._load(line)
+        if isinstance(found, Unparsed):
+            return found
+        result = self._take(found)
+        return result if isinstance(result, tuple) else Unparsed(result)
+
+    def _take(self, found: object) -> Outline | str:
+        if not isinstance(found, dict):
+            return "json"
+        if not self._is_access(found):
+            return "not_access"
+        raws = [b""] * self._count
+        for at, paths in self._plan or self._guessed(found):
+            raws[at] = _first(found, paths)
+        if not any(_REQUEST(raws)):
+            return "not_access"
+        time, status = raws[_TIME], raws[_STATUS]
+        seconds = times.any_of(time) if time else None
+        if seconds is None and time:
+            return "time"
+        if status and status not in STATUSES:
+            return "status"
+        peer, size, referrer, user, content_type = _REST(raws)
+        rest = (seconds, peer or None, raws[_CHAIN], size, referrer, user, content_type, tuple(raws[_CHAIN + 1 :]))
+        return _KEYS(raws), raws[_AGENT], rest
+
+    def _guessed(self, found: Mapping[str, Any]) -> Plan:
+        labels = tuple(_labels(found)) if dict in map(type, found.values()) else tuple(found)
+        plan = self._plans.get(labels)
+        if plan is None:
+            if len(self._plans) >= _LAYOUTS:
+                self._plans.clear()
+            plan = self._plans[labels] = self._complete([_spelled(labels, fact) for fact in FACTS])
+        return plan
+
+    def _complete(self, facts: Sequence[Paths]) -> Plan:
+        """Add what the chain and the log.NAME values need, and leave out what is nowhere."""
+        chain = self._chain or facts[FACTS.index("x_forwarded_for")]
+        return tuple((at, paths) for at, paths in enumerate((*facts, chain, *self._logs)) if paths)
+
+
+def always(found: Mapping[str, Any]) -> bool:
+    """Every object may be an access entry."""
+    return True
+
+
+def path_of(key: str) -> Paths:
+    """Return where a dotted key may be: under that very name, or inside of objects."""
+    return (key, tuple(key.split("."))) if "." in key else (key,)
+
+
+def _all(keys: Sequence[str]) -> Paths:
+    return tuple(path for key in keys for path in path_of(key))
+
+
+def _named(chain: str) -> Paths:
+    return _all((chain, "http_" + chain))
+
+
+def _labels(found: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[Path]:
+    """Yield the way to every value that is no object; strangers may nest, so not deeper than people do."""
+    for label, value in found.items():
+        if isinstance(value, dict):
+            if len(above) < _DEEPEST:
+                yield from _labels(value, (*above, label))
+        else:
+            yield (*above, label) if above else label
+
+
+def _spelled(labels: Sequence[Path], fact: str) -> Paths:
+    """Return where a fact may be, likeliest first: by the whole label, else by its end (``http.request.method``)."""
+    ranks = _RANKS.get(fact, {})
+    found = []
+    for path in labels:
+        parts = path.split(".") if isinstance(path, str) else path
+        words = (_SIGNS.sub("", "".join(parts[at:])).lower() for at in range(len(parts)))
+        rank = next(((at, ranks[word]) for at, word in enumerate(words) if word in ranks), None)
+        if rank is not None:
+            found.append((rank[0] > 0, rank[1], rank[0], path))
+    return tuple(path for _, _, _, path in sorted(found, key=lambda each: each[:3]))
+
+
+def _first(found: Mapping[str, Any], paths: Paths) -> bytes:
+    """Return the first value that is there, b"" when none is."""
+    for path in paths:
+        value = found.get(path) if path.__class__ is str else _inside(found, path)
+        if value is not None:
+            raw = _raw(value)
+            if raw not in _ABSENT:
+                return raw
+    return b""
+
+
+def _inside(found: Any, path: Path) -> Any:
+    for key in path:
+        found = found.get(key) if isinstance(found, dict) else None
+    return found
+
+
+def _raw(value: object) -> bytes:
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, str):
+        try:
+            return value.encode()
+        except UnicodeEncodeError:
+            return _bytes_that_were(value)
+    if isinstance(value, float) and value.is_integer():
+        return b"%d" % value
+    if isinstance(value, list):  # a header that came several times
+        return b", ".join(_raw(item) for item in value)
+    return b"" if isinstance(value, dict) or value is None else str(value).encode()
+
+
+def _bytes_that_were(value: str) -> bytes:
+    try:
+        return value.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # half of a surrogate pair, written as \ud800
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()

@@ -1,0 +1,206 @@
+"""Lines from the documentation of those who write them, or in the layout that it describes, and what they say."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from logship.parser import client, detect, formats, record
+from logship.records import Record, Unparsed
+
+CASES = Path(__file__).parents[2] / "cases" / "documented_lines.jsonl"
+DOCUMENTED = {
+    each["case"]: (each["format"], each["text"], each["record"])
+    for each in map(json.loads, CASES.open(encoding="utf-8"))
+}
+
+
+def read(spec: str, text: str, **keywords: object) -> Record | Unparsed:
+    """Return what the last line says to one who has read those before."""
+    parser = record.Parser(formats.compile(spec), client.ClientRule([]), **keywords)  # type: ignore[arg-type]
+    found = [parser.parse(line) for line in text.encode().split(b"\n")]
+    assert all(isinstance(each, Unparsed) and each.reason == "directive" for each in found[:-1])
+    return found[-1]
+
+
+@pytest.mark.parametrize("case", DOCUMENTED)
+def test_documented_line_is_read(case: str) -> None:
+    """A line says what the documentation says of it."""
+    name, text, expected = DOCUMENTED[case]
+    found = read(name, text)
+    assert isinstance(found, Record)
+    for field, value in expected.items():
+        got = getattr(found, field)
+        if field == "time":
+            got = datetime.fromtimestamp(got, UTC).isoformat(timespec="microseconds")[: len(str(value))]
+        assert got == value, field
+
+
+@pytest.mark.parametrize("case", DOCUMENTED)
+def test_documented_line_tells_its_format(case: str) -> None:
+    """Detection names each format by one line of it, and by no other name."""
+    name, text, _ = DOCUMENTED[case]
+    found = detect.detect(text.encode().split(b"\n"))
+    assert found.rivals == ()
+    assert found.name == {"iis": "w3c"}.get(name, name)
+
+
+@pytest.mark.parametrize(
+    ("spec", "case", "name", "value"),
+    [
+        ("haproxy", "haproxy", "backend_name", "static"),
+        ("haproxy", "haproxy", "time_active", "109"),
+        ("haproxy", "haproxy, proxy", "capture_3", "http://fr.f416.mail."),
+        ("haproxy", "haproxy, proxy", "response_capture_2", "864"),
+        ("haproxy {Host}", "haproxy", "http_host", "1wt.eu"),
+        ("haproxy {Host|X-Id|Referer} {X-A|Content-Length}", "haproxy, proxy", "sent_http_content_length", "864"),
+        ("iis", "iis", "time_taken", "31"),
+        ("w3c", "w3c, quoted", "sc_substatus", " w/ blanks "),
+        ("cloudfront", "cloudfront", "x_edge_location", "LAX1"),
+        ("cloudfront", "cloudfront", "http_host", "d111111abcdef8.cloudfront.net"),
+        ("bunny", "bunny", "country_code", "DE"),
+        ("bunny", "bunny", "cache_status", "HIT"),
+        ("traefik", "traefik, common", "RouterName", "web@docker"),
+        ("caddy", "caddy", "resp_headers.Server", "Caddy"),
+        ("caddy", "caddy", "request.tls.server_name", "example.com"),
+        ("gandi", "gandi", "duration_s", "0"),
+        ("alb", "alb", "target_status", "200"),
+        ("s3", "s3", "operation", "REST.GET.VERSIONING"),
+        ("envoy", "envoy", "upstream_host", "tcp://10.0.2.1:80"),
+    ],
+)
+def test_other_fields_have_names(spec: str, case: str, name: str, value: str) -> None:
+    """What a record has no field for is log.NAME."""
+    found = read(spec, DOCUMENTED[case][1], log_fields=frozenset((name,)))
+    assert isinstance(found, Record)
+    assert found.log == {name: value}
+
+
+def test_named_captures_of_haproxy_are_what_they_are_called() -> None:
+    """The order is the configuration's, so only it can say what a header is; one of no interest is a dash."""
+    line = DOCUMENTED["haproxy"][1].replace("{1wt.eu} {}", "{odd agent|-|198.51.100.9|https://e.org/} {text/html}")
+    found = read("haproxy {User-Agent|-|X-Forwarded-For|referrer} {Content-Type}", line)
+    assert isinstance(found, Record)
+    assert (found.user_agent, found.referrer, found.content_type, found.host) == (
+        "odd agent",
+        "https://e.org/",
+        "text/html",
+        None,
+    )
+
+
+@pytest.mark.parametrize(
+    ("captured", "expected"),
+    [
+        ("{example.com|Mozilla/5.0 (X11) #22q#22#7C|https://e.org/}", ("example.com", 'Mozilla/5.0 (X11) "q"|', "https://e.org/")),
+        ("{198.51.100.9|text/html|nginx/1.18|1234|gzip}", (None, None, None)),
+        ("{|||}", (None, None, None)),
+        ("{localhost:8080} {example.org}", ("localhost", None, None)),
+    ],
+)  # fmt: skip
+def test_unnamed_captures_of_haproxy_are_believed_where_they_are_plain(
+    captured: str, expected: tuple[str | None, ...]
+) -> None:
+    """A browser's name, a URL and a host name show themselves; an address may be any header, and is none."""
+    found = read("haproxy", DOCUMENTED["haproxy"][1].replace("{1wt.eu} {}", captured))
+    assert isinstance(found, Record)
+    assert (found.host, found.user_agent, found.referrer) == expected
+
+
+def test_haproxy_writes_later_http_in_absolute_form() -> None:
+    """HTTP/2 has no absolute form: its authority is the host, and no attempt at a proxy."""
+    found = read(
+        "haproxy", DOCUMENTED["haproxy, denied"][1].replace("/cgi?a HTTP/1.0", "https://Example.com:443?a HTTP/2.0")
+    )
+    assert isinstance(found, Record)
+    assert (found.host, found.path, found.query, found.scheme, found.absolute) == (
+        "example.com",
+        "/",
+        "a",
+        "https",
+        False,
+    )
+
+
+def test_a_request_that_syslog_cut_off_is_no_request() -> None:
+    """A line longer than the syslog's limit ends within the URL: a visit to half a page is none."""
+    line = DOCUMENTED["haproxy"][1][:-12]
+    assert read("haproxy", line) == Unparsed("format")
+
+
+def test_fields_may_change_in_the_middle_of_a_file() -> None:
+    """The last `#Fields:` holds, whatever the file began with."""
+    text = (
+        "#Fields: date time c-ip cs-method cs-uri-stem sc-status\r\n2025-10-10 13:55:36 203.0.113.7 GET /a 200\r\n"
+        "#Software: x\r\n#Fields: c-ip sc-status cs-method cs-uri-stem\r\n"
+        "203.0.113.8 404 GET /b\r\n203.0.113.8 404 GET\r\n"
+    )
+    parser = record.Parser(formats.compile("w3c"), client.ClientRule([]))
+    found = [parser.parse(line) for line in text.encode().split(b"\n")[:-1]]
+    assert [(each.client_ip, each.path, each.status) for each in found if isinstance(each, Record)] == [
+        ("203.0.113.7", "/a", 200),
+        ("203.0.113.8", "/b", 404),
+    ]
+    assert found[-1] == Unparsed("format")
+
+
+def test_a_line_before_any_fields_is_not_guessed_at() -> None:
+    """Whose columns nobody has named says nothing; they can be named in the configuration."""
+    line = b"2025-10-10 13:55:36 203.0.113.7 GET /a 200"
+    assert record.Parser(formats.compile("w3c"), client.ClientRule([])).parse(line) == Unparsed("no_fields")
+    named = formats.compile("#Fields: date time c-ip cs-method cs-uri-stem sc-status")
+    found = record.Parser(named, client.ClientRule([])).parse(line)
+    assert isinstance(found, Record)
+    assert found.path == "/a"
+
+
+@pytest.mark.parametrize(
+    ("spec", "text"),
+    [
+        ("#Fields: date time cs-method cs-uri-stem", "does not hold the client's address"),
+        ("#Fields: date time c-ip sc-status", "neither cs-uri-stem nor cs-uri"),
+        ("haproxy {Host||Referer}", "names nothing between two bars"),
+        ("haproxy {Ho st}", "'Ho st' is no header's name"),
+    ],
+)
+def test_what_names_columns_wrongly_is_refused(spec: str, text: str) -> None:
+    """With the reason."""
+    with pytest.raises(formats.FormatError, match=text):
+        formats.compile(spec)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        (
+            '{"@timestamp":"2025-10-10T13:55:36Z","client":{"ip":"203.0.113.7"},"http":{"request":{"method":"GET",'
+            '"referrer":"https://e.org/"},"response":{"status_code":200,"body":{"bytes":5}},"version":"1.1"},'
+            '"url":{"path":"/p","query":"a=b","domain":"Example.com"},"user_agent":{"original":"UA"}}'
+        ),
+        (
+            '{"time":1760104536,"request":{"headers":{"User-Agent":"UA","Referer":"https://e.org/","Host":"example.com"},'
+            '"method":"GET","uri":"/p?a=b","client_ip":"203.0.113.7"},"response":{"status":200,"bytes":5}}'
+        ),
+        (
+            '{"http.request.method":"GET","url.original":"/p?a=b","client.ip":"203.0.113.7","http.response.status_code":200,'
+            '"user_agent.original":"UA","http.request.referrer":"https://e.org/","timestamp":"2025-10-10T13:55:36Z",'
+            '"url.domain":"example.com","http.response.bytes":5}'
+        ),
+    ],
+)
+def test_guessed_keys_may_be_inside_of_objects(line: str) -> None:
+    """A key is known by its own spelling, whatever it is inside of."""
+    found = read("nginx_json", line)
+    assert isinstance(found, Record)
+    assert (found.time, found.client_ip, found.host, found.method, found.path) == (
+        1760104536.0,
+        "203.0.113.7",
+        "example.com",
+        "GET",
+        "/p",
+    )
+    assert (found.status, found.bytes, found.referrer, found.user_agent) == (200, 5, "https://e.org/", "UA")
+    assert found.query == "a=b"
