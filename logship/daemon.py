@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import hashlib
 import os
 import signal
@@ -84,6 +85,7 @@ class Daemon:
                 metrics=self.metrics,
                 once=self._once,
             )
+            _spare_the_collector()
             await self._run_pipeline(loaded)
 
     async def _run_pipeline(self, loaded: settings.Settings) -> None:
@@ -266,3 +268,12 @@ class Daemon:
 
 def _with_consequence(change: str) -> str:
     return f"{change}, after a restart" if change.split()[0] in _NEEDS_RESTART else change
+
+
+def _spare_the_collector() -> None:
+    """Have the garbage collector look at what is new only, and seldom: it took a twentieth of the time of a backlog.
+
+    What was built so far lives as long as the process; events come and go without cycles.
+    """
+    gc.freeze()
+    gc.set_threshold(10_000, 50, 100)

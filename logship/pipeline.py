@@ -19,6 +19,7 @@ from typing import Any
 
 import structlog
 
+from logship.backlog import Sifting
 from logship.deadletter import DeadLetters
 from logship.dispatcher.destination import Destination
 from logship.metrics import Metrics
@@ -54,6 +55,7 @@ class Pipeline:
         self._stopping = asyncio.Event()
         self._news = News()
         self._sieves = self._make_sieves(plan)
+        self._sifting = Sifting(lambda: self._sieves, lambda: self._tailer.behind, time.time)
         self._destinations: dict[str, Destination] = {}
         self._retired: dict[str, Destination] = {}  # taken out by a reload; what still comes to them ends there
         self._running: dict[str, asyncio.Task[None]] = {}
@@ -97,6 +99,7 @@ class Pipeline:
         """Swap the plan between two chunks. Offsets, open files and queued events live on."""
         # Chunks of a source that was taken out may still come until the tailer has looked: its old sieve takes them.
         self._sieves |= self._make_sieves(plan)
+        self._sifting.renew()
         self._tailer.apply(self._followed(plan))
         wanted = {settings.name: settings for settings in plan.settings.destinations}
         for name in self._destinations.keys() - wanted.keys():
@@ -145,14 +148,15 @@ class Pipeline:
     # -- feeding: the one loop through which every line goes
 
     async def _feed(self) -> None:
-        async for chunk in self._tailer.chunks():
-            sifted = self._sieves[chunk.source].sift(chunk, time.time())
-            deliveries = self._open(chunk, sifted)
-            self._count(chunk, sifted)
-            destinations = self._destinations  # of the plan that routed them: another may be applied while we wait
-            for name, batch in deliveries.items():
-                self._metrics.events_routed.labels(name).inc(len(batch))
-                await (destinations.get(name) or self._retired[name]).add(batch)
+        await self._sifting.feed(self._tailer.chunks(), self._take)
+
+    async def _take(self, chunk: Chunk, sifted: Sifted) -> None:
+        deliveries = self._open(chunk, sifted)
+        self._count(chunk, sifted)
+        destinations = self._destinations  # of the plan that routed them: another may be applied while we wait
+        for name, batch in deliveries.items():
+            self._metrics.events_routed.labels(name).inc(len(batch))
+            await (destinations.get(name) or self._retired[name]).add(batch)
 
     def _open(self, chunk: Chunk, sifted: Sifted) -> Mapping[str, Sequence[Delivery]]:
         """Open the spans of a chunk's survivors, before the first of their deliveries is queued."""
