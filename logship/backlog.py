@@ -15,6 +15,7 @@ import os
 import signal
 import socket
 import struct
+import time
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import fields
@@ -35,15 +36,18 @@ BACKLOG = 16 * 1024 * 1024
 _SMALL = 32 * 1024
 # A chunk being sifted, one that waits for it, and one whose events are being queued.
 _AHEAD = 2
-_CHUNKS_BETWEEN_LOOKS = 64
-_IDLE_SECONDS = 5.0
+_CHUNKS_BETWEEN_LOOKS = 16
+_LOOK_AGAIN = 5.0  # seconds
+# While an API or a rate holds us back, the processor rests, and to sift faster would be of no use.
+_BUSY = 0.6
+_IDLE = 0.3
 _LENGTH = struct.Struct("<I")
 
 Take = Callable[[Chunk, Sifted], Awaitable[None]]
 
 
 class Sifting:
-    """Sift chunks in the order they come: here, or in a second process while ``behind`` says that there is much.
+    """Sift chunks in the order they come: here, or in a second process while much is ``behind`` and this one is busy.
 
     ``sieves`` returns those of the plan at hand, by source; ``behind`` the bytes that wait to be read; ``now`` epoch
     seconds.
@@ -61,7 +65,7 @@ class Sifting:
         self._alone = len(os.sched_getaffinity(0)) < 2
         self._second: SecondProcess | None = None
         self._chunks_until_look = 0
-        self._used_at = 0.0
+        self._looked = time.monotonic(), time.process_time()
 
     async def feed(self, chunks: AsyncIterator[Chunk], take: Take) -> None:
         """Await ``take`` for every chunk with what it came to, one after the other, until the chunks end."""
@@ -111,7 +115,6 @@ class Sifting:
             self._begin()
         if self._second is None or chunk.source not in self._second.sources:
             return None
-        self._used_at = asyncio.get_running_loop().time()
         return self._second
 
     def _is_due(self) -> bool:
@@ -121,7 +124,12 @@ class Sifting:
         if self._chunks_until_look >= 0:
             return False
         self._chunks_until_look = _CHUNKS_BETWEEN_LOOKS
-        return self._behind() >= BACKLOG
+        return self._load() >= _BUSY and self._behind() >= BACKLOG
+
+    def _load(self) -> float:
+        """Return the share of one core that this process has used since it was asked for last."""
+        before, self._looked = self._looked, (time.monotonic(), time.process_time())
+        return (self._looked[1] - before[1]) / max(self._looked[0] - before[0], 1e-6)
 
     def _begin(self) -> None:
         sieves = {name: sieve for name, sieve in self._sieves().items() if not sieve.remembers}
@@ -131,21 +139,17 @@ class Sifting:
             self._alone = True
             log.warning("backlog.alone", error=os.strerror(error.errno or 0), help="one process does it, more slowly")
             return
-        self._used_at = asyncio.get_running_loop().time()
-        self._end_when_idle()
+        self._look_later(self._second)
 
-    def _end_when_idle(self) -> None:
-        loop, second = asyncio.get_running_loop(), self._second
+    def _look_later(self, second: SecondProcess | None) -> None:
+        """End a second process that is not needed any more: what it would do, this one has the time for."""
 
         def look() -> None:
-            if self._second is not second:
-                return
-            if loop.time() - self._used_at >= _IDLE_SECONDS:
-                self.renew()
-            else:
-                self._end_when_idle()
+            if self._second is second:
+                self.renew() if self._load() < _IDLE else self._look_later(second)
 
-        loop.call_later(_IDLE_SECONDS, look)
+        self._load()
+        asyncio.get_running_loop().call_later(_LOOK_AGAIN, look)
 
 
 class SecondProcess(asyncio.Protocol):

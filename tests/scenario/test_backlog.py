@@ -63,6 +63,7 @@ class Taker:
 def sifting(sieve: Sieve, behind: int = 1 << 40) -> Sifting:
     made = Sifting(lambda: {"log": sieve}, lambda: behind, lambda: 0.0)
     made._alone = False  # a machine with one core is no reason to leave this untested
+    made._load = lambda: 1.0  # type: ignore[method-assign]
     return made
 
 
@@ -153,25 +154,32 @@ async def test_it_holds_nothing_of_ours_and_leaves_signals_to_us(sieve: Sieve, t
         await second.sift(chunks()[2], 0.0)
 
 
-async def test_it_ends_when_there_is_no_backlog_any_more(sieve: Sieve, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Following live logs takes one process."""
-    monkeypatch.setattr(backlog, "_IDLE_SECONDS", 0.05)
+async def test_it_ends_when_there_is_nothing_for_it_to_do(sieve: Sieve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Following live logs takes one process; so does a backlog that an API holds back."""
+    monkeypatch.setattr(backlog, "_LOOK_AGAIN", 0.01)
     taker, feeding = Taker(), sifting(sieve)
-    pids: list[int] = []
 
     async def trickling() -> AsyncIterator[Chunk]:
         for chunk in chunks():
             yield chunk
         assert feeding._second is not None
-        pids.append(feeding._second.pid)
-        started = time.monotonic()
-        while feeding._second is not None and time.monotonic() - started < 10:
-            await asyncio.sleep(0.005)
-        await gone(pids[0])
-        feeding._chunks_until_look = 1000
-        for chunk in chunks(2):
+        pid = feeding._second.pid
+        feeding._load = lambda: 0.1  # type: ignore[method-assign]
+        await gone(pid)
+        for chunk in chunks():
             yield chunk
 
     await feeding.feed(trickling(), taker)
     assert len(taker.urls) == 8000
     assert feeding._second is None
+
+
+async def test_the_load_is_this_process_share_of_a_core(sieve: Sieve) -> None:
+    """Waiting is no load, computing is."""
+    feeding = Sifting(lambda: {"log": sieve}, lambda: 0, lambda: 0.0)
+    await asyncio.sleep(0.05)
+    assert feeding._load() < 0.5
+    until = time.process_time() + 0.05
+    while time.process_time() < until:
+        pass
+    assert feeding._load() > 0.0
