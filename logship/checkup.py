@@ -105,15 +105,16 @@ def _of_lines(source: SourcePlan, path: Path, lines: list[bytes], where: str, fi
     """Try the format on some first lines; with `auto`, say what was found."""
     format_ = source.format
     if format_ is None:
-        found = detect.detect(lines)
-        if found.format is None:
-            fit = f": {' and '.join(found.rivals)} fit equally well" if found.rivals else ""
+        detected = detect.detect(lines)
+        if detected.format is None:
+            fit = f": {' and '.join(detected.rivals)} fit equally well" if detected.rivals else ""
             findings.problems.append(Problem(where, f"{path}: no format detected{fit}; set `format`", warning=True))
             return
-        format_ = found.format
-        findings.notes.append(f"{path}: format {found.name}, confidence {found.confidence:.0%}")
+        format_ = detected.format
+        findings.notes.append(f"{path}: format {detected.name}, confidence {detected.confidence:.0%}")
     parser = Parser(format_, source.client)
-    unparsed = sum(isinstance(parser.parse(line), Unparsed) for line in lines)
+    found = [parser.parse(line) for line in lines]
+    unparsed = sum(isinstance(each, Unparsed) and each.reason != "directive" for each in found)
     if unparsed * 2 > len(lines):
         text = f"{path}: {unparsed} of its first {len(lines)} lines are not in the format {format_.name}"
         findings.problems.append(Problem(where, text, warning=True))

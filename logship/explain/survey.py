@@ -113,16 +113,17 @@ class Surveyor:
         self._source = source
         self._foresee = foresee
         self._sieve = source.sieve(None)
-        self._parser: Parser | None = None
+        self._end = 0  # of the block before
         if source.format is not None:
-            self._read_as(Parser(source.format, source.client, log_fields=source.log_fields))
+            self.survey.formats.append(source.format.name)
 
     def add(self, block: bytes) -> None:
         """Survey a block of whole lines."""
         survey = self.survey
-        sifted = self._sieve.sift(Chunk(0, self._source.settings.name, "", block, 0, len(block)), 0.0)
+        start, self._end = self._end, self._end + len(block)
+        sifted = self._sieve.sift(Chunk(0, self._source.settings.name, "", block, start, self._end), 0.0)
         if sifted.detected is not None and sifted.detected.format is not None:
-            self._read_as(Parser(sifted.detected.format, self._source.client, log_fields=self._source.log_fields))
+            survey.formats.append(sifted.detected.format.name)
         survey.dropped.update(sifted.dropped)
         survey.unparsed.update(sifted.unparsed)
         survey.cuts.update(sifted.cuts)
@@ -132,9 +133,9 @@ class Surveyor:
         self._find_examples(block, sifted)
         survey.lines += sifted.lines
 
-    def _read_as(self, parser: Parser) -> None:
-        self._parser = parser
-        self.survey.formats.append(parser.format.name)
+    @property
+    def _parser(self) -> Parser | None:
+        return self._sieve.parser("")
 
     def _count(self, sifted: Sifted) -> None:
         """Count what is sent, a block at a time: a list and a counter of C cost a tenth of counting one by one."""
@@ -169,7 +170,8 @@ class Surveyor:
             for reason, count in sifted.dropped.items()
             if (wanting := min(count, _EXAMPLES - len(examples.get(reason, ()))))
         }
-        misfits = min(sifted.unparsed.total() - sifted.unparsed["blank"], _MISFITS - len(self.survey.misfits))
+        ordinary = sifted.unparsed["blank"] + sifted.unparsed["directive"]
+        misfits = min(sifted.unparsed.total() - ordinary, _MISFITS - len(self.survey.misfits))
         lines = wrappers.lines(self._source.settings.wrapper, block)
         for number, (_, line) in enumerate(lines, self.survey.lines + 1):
             if not wanted and not misfits:
@@ -177,7 +179,7 @@ class Surveyor:
             record = self._parser.parse(line) if self._parser is not None else Unparsed("format" if line else "blank")
             if isinstance(record, Record):
                 self._show(number, line, record, wanted)
-            elif record.reason != "blank" and misfits:
+            elif record.reason not in ("blank", "directive") and misfits:
                 self.survey.misfits.append(Misfit(number, line, record.reason, record.position))
                 misfits -= 1
 

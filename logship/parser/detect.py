@@ -27,7 +27,7 @@ _GUESSED = frozenset(("nginx_json",))  # learns what another format knows: it wi
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """What was found. ``confidence`` is the share of lines explained; ``rivals`` fit equally, and then none is chosen."""
+    """What was found. ``confidence`` is the share of lines explained; of ``rivals``, which fit equally, none is."""
 
     format: LogFormat | None
     name: str
@@ -91,7 +91,9 @@ def _fit(name: str, sample: Sequence[bytes]) -> _Fit:
     records = {at: item for at, item in enumerate(found) if isinstance(item, Record)}
     unexplained = sum(isinstance(item, Unparsed) and item.reason not in _NO_EVIDENCE for item in found)
     learned = sum(getattr(item, field) is not None for item in records.values() for field in _FIELDS)
-    explained = len(records) / (len(records) + unexplained) if records else 0.0
+    if not records:  # a new file of a quiet server may hold but its columns' names
+        return _Fit(name, frozenset(), float(name in _PER_FILE and not unexplained), 0)
+    explained = len(records) / (len(records) + unexplained)
     return _Fit(name, frozenset(records), explained, learned)
 
 

@@ -1,4 +1,4 @@
-"""Read LTSV, http://ltsv.org: labels and values with a colon between, and tabs between them. Its `host` is the client."""
+"""Read LTSV, http://ltsv.org: labels and values with a colon between, tabs between them. Its `host` is the client."""
 
 from __future__ import annotations
 

@@ -136,7 +136,7 @@ def _label(name: str) -> str:
 
 
 def _columns(line: bytes) -> list[bytes]:
-    """Split a line at tabs if it has any, else at blanks. IIS Advanced Logging puts quotes around values with blanks."""
+    """Split a line at tabs if it has any, else at blanks. IIS Advanced Logging quotes values that hold blanks."""
     if b"\t" in line:
         return line.split(b"\t")
     if b'"' not in line:

@@ -1,7 +1,7 @@
 """Take off what surrounds a line: Docker's JSON, the Kubernetes (CRI) prefix, a syslog header.
 
-Pure and per line, so that no state outlives a chunk: a CRI runtime cuts long lines into partial ones, and `cut` ends a
-chunk where no line is half written, so that `lines` finds all parts of a line in the same chunk.
+Pure and per line, so that no state outlives a chunk: container runtimes cut lines of more than 16 KiB into partial
+ones, and `cut` ends a chunk where no line is half written, so that `lines` finds all parts of a line in the same chunk.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from itertools import accumulate
+from typing import NamedTuple
 
 import orjson
 
@@ -19,12 +20,17 @@ Unwrap = Callable[[bytes], bytes | Unparsed]
 
 _AND_NEWLINE = (1).__add__
 KINDS = ("auto", "none", "docker", "cri", "syslog")
+_CUTTING = frozenset(("cri", "docker", "auto"))  # whose lines may come in parts
 _HOPELESS = 1 << 18  # a line without end: its parts are given up as partial, before the reader gives up the line
 
 # https://github.com/kubernetes/design-proposals-archive/blob/main/node/kubelet-cri-logging.md
 _CRI = re.compile(rb"(\d{4}-\d\d-\d\dT[^ ]+ (stdout|stderr) )([PF])(?::[^ ]*)? ?(.*)", re.DOTALL)
 _CRI_HEAD = re.compile(rb"\d{4}-\d\d-\d\dT[^ \n]+ (?:stdout|stderr) [PF]")
 _PARTIALS = (b" stdout P", b" stderr P")
+# Docker's json-file driver ends with a newline what the container ended with one, and nothing else:
+# https://github.com/moby/moby/blob/master/daemon/logger/copier.go
+_DOCKER_HEAD = b'{"log":"'
+_DOCKER_ENTRY = re.compile(rb'(\{"log":")((?:[^"\\]++|\\.)*+)(","stream":"(\w+)".*)', re.DOTALL)
 # RFC 3164 as nginx sends and rsyslog writes it (with an ISO time too), the host and the <PRI> may be missing.
 _SYSLOG = re.compile(
     rb"(?:<\d{1,3}>)?(?:[A-Z][a-z]{2} [ \d]?\d \d\d:\d\d:\d\d|\d{4}-\d\d-\d\dT[^ ]+) (?:[^ ]+ )?[^\s:\[\]]+"
@@ -43,13 +49,13 @@ def unwrap(kind: str) -> Unwrap:
 
 def cut(kind: str) -> Cut | None:
     """Return a function that tells how many bytes of whole lines are complete logical lines; None: always all."""
-    return _cut_cri if kind in ("cri", "auto") else None
+    return _cut if kind in _CUTTING else None
 
 
 def lines(kind: str, data: bytes) -> Iterable[tuple[int, bytes]]:
     """Yield the logical lines of a chunk, without newlines, with the offset at which each starts, ascending.
 
-    A partial line whose end is missing comes as it is, and is unparsed as ``partial``.
+    A partial line whose end is missing comes as it is; one of CRI is unparsed as ``partial``.
     """
     return zip(*split(kind, data), strict=True)
 
@@ -57,8 +63,9 @@ def lines(kind: str, data: bytes) -> Iterable[tuple[int, bytes]]:
 def split(kind: str, data: bytes, start: int = 0) -> tuple[list[int], list[bytes]]:
     """Return what `lines` yields as two lists: where each line starts, the first of all at ``start``; and the lines."""
     starts, found = _physical(data, start)
-    if kind in ("cri", "auto") and _may_hold_partials(data):
-        joined = _joined(zip(starts, found, strict=True))
+    part_of = _parts_in(data) if kind in _CUTTING else None
+    if part_of is not None:
+        joined = _joined(zip(starts, found, strict=True), part_of)
         return [start for start, _ in joined], [line for _, line in joined]
     return starts, found
 
@@ -136,39 +143,74 @@ def _physical(data: bytes, start: int = 0) -> tuple[list[int], list[bytes]]:
     return starts, found
 
 
-def _may_hold_partials(data: bytes) -> bool:
-    """Say whether half lines may be among these. What a runtime wrote begins every line alike, so the first tells."""
-    return _CRI_HEAD.match(data) is not None and any(mark in data for mark in _PARTIALS)
+class _Part(NamedTuple):
+    """A line of a runtime: which stream it is of, whether the container's line ends with it, and its text."""
+
+    stream: bytes
+    ends: bool
+    head: bytes
+    text: bytes
+    tail: bytes
 
 
-def _joined(physical: Iterable[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
+_PartOf = Callable[[bytes], _Part | None]
+
+
+def _parts_in(data: bytes) -> _PartOf | None:
+    """Return what takes half lines apart, None where there are none among these.
+
+    What a runtime wrote begins every line alike, so the first tells whose they are.
+    """
+    if data.startswith(_DOCKER_HEAD):
+        return _docker_part if data.count(b'","stream":"') != data.count(b'\\n","stream":"') else None
+    return _cri_part if _CRI_HEAD.match(data) is not None and any(mark in data for mark in _PARTIALS) else None
+
+
+def _cri_part(line: bytes) -> _Part | None:
+    match = _CRI.fullmatch(line)
+    return None if match is None else _Part(match[2], match[3] == b"F", match[1] + b"F ", match[4], b"")
+
+
+def _docker_part(line: bytes) -> _Part | None:
+    match = _DOCKER_ENTRY.fullmatch(line)
+    if match is None:
+        return None
+    head, text, tail, stream = match.groups()
+    before = text[:-1]
+    escaped = (len(before) - len(before.rstrip(b"\\"))) % 2 == 1
+    return _Part(stream, escaped and text[-1:] == b"n", head, text, tail)
+
+
+def _joined(physical: Iterable[tuple[int, bytes]], part_of: _PartOf) -> list[tuple[int, bytes]]:
     """Join partial lines, of stdout and stderr apart. What never ends stays as it was."""
     result: list[tuple[int, bytes]] = []
     opened: dict[bytes, list[tuple[int, bytes, bytes]]] = {}
     for at, line in physical:
-        match = _CRI.fullmatch(line)
-        if match is None:
+        part = part_of(line)
+        if part is None:
             result.append((at, line))
-        elif match[3] == b"P":
-            opened.setdefault(match[2], []).append((at, line, match[4]))
+        elif not part.ends:
+            opened.setdefault(part.stream, []).append((at, line, part.text))
+        elif parts := opened.pop(part.stream, []):
+            text = b"".join([*(text for _, _, text in parts), part.text])
+            result.append((parts[0][0], part.head + text + part.tail))
         else:
-            parts = opened.pop(match[2], [])
-            text = b"".join(part for _, _, part in parts) + match[4]
-            result.append((parts[0][0] if parts else at, match[1] + b"F " + text))
+            result.append((at, line))
     result += [(at, line) for parts in opened.values() for at, line, _ in parts]
     return sorted(result)
 
 
-def _cut_cri(data: bytes) -> int:
+def _cut(data: bytes) -> int:
     """Return where the last line ends after which neither stream has half a line."""
-    if not _may_hold_partials(data):
+    part_of = _parts_in(data)
+    if part_of is None:
         return len(data)
     complete = 0
     opened: set[bytes] = set()
     for at, line in zip(*_physical(data), strict=True):
-        match = _CRI.fullmatch(line)
-        if match is not None:
-            (opened.add if match[3] == b"P" else opened.discard)(match[2])
+        part = part_of(line)
+        if part is not None:
+            (opened.discard if part.ends else opened.add)(part.stream)
         if not opened:
             complete = at + len(line) + 1
     return len(data) if len(data) - complete > _HOPELESS else min(complete, len(data))

@@ -4,7 +4,7 @@ import pytest
 
 from logship.parser import formats
 from logship.parser.client import ClientRule
-from logship.records import Chunk
+from logship.records import Chunk, Unparsed
 from logship.router.table import Rules, Table
 from logship.settings import RuleSettings, SourceSettings, Test, When
 from logship.sieve import Sieve
@@ -17,12 +17,14 @@ def line(path="/", agent=FIREFOX, status=200, when="10/Oct/2025:13:55:36 +0000",
     return f'{ip} - - [{when}] "{method} {path} HTTP/1.1" {status} 5 "-" "{agent}"\n'.encode()
 
 
-def sieve(*rules, format_="combined", max_event_age=None):
+def sieve(*rules, format_="combined", max_event_age=None, look_back=None):
     table = Table(
         Rules(rules or (RuleSettings(preset="pageviews"),), destinations=["plausible"]),
         SourceSettings("s", ("/log",), site="https://example.com"),
     )
-    return Sieve(table, ClientRule(()), format_ and formats.compile(format_), max_event_age=max_event_age)
+    return Sieve(
+        table, ClientRule(()), format_ and formats.compile(format_), max_event_age=max_event_age, look_back=look_back
+    )
 
 
 def chunk(data, start=0):
@@ -105,3 +107,99 @@ def test_a_file_in_no_known_format_is_counted_as_such():
     """Nothing is guessed: every line is unparsed."""
     sifted = sieve(format_=None).sift(chunk(b"what is this\nand this\n"), NOW)
     assert (sifted.lines, sifted.unparsed.total(), sifted.detected) == (2, 2, None)
+
+
+def test_a_file_that_fits_two_formats_equally_is_asked_about():
+    """Half of the lines in one format, half in another: to choose would be to lose half of the visits in silence."""
+    mixed = line("/a") + line("/b")[:-1].replace(b' "-" ', b"").split(b'"Moz')[0] + b"\n"
+    sifted = sieve(format_=None).sift(chunk(mixed), NOW)
+    assert sifted.detected is not None
+    assert (sifted.detected.format, sifted.detected.rivals) == (None, ("combined", "common"))
+    assert (sifted.unparsed, sifted.survivors) == ({"format": 2}, [])
+
+
+HEADER = b"#Software: Microsoft Internet Information Services 10.0\r\n#Fields: date time c-ip cs-method cs-uri-stem "
+HEADER += b"cs(User-Agent) sc-status\r\n"
+OTHER = b"#Fields: c-ip sc-status cs-method cs-uri-stem cs(User-Agent) date time\r\n"
+AGENT = FIREFOX.replace(" ", "+").encode()
+FIRST = b"2025-10-10 13:55:36 203.0.113.7 GET /first " + AGENT + b" 200\r\n"
+SECOND = b"203.0.113.8 200 GET /second " + AGENT + b" 2025-10-10 13:55:36\r\n"
+
+
+def urls(sifted):
+    return [sent.event.url for _, many in sifted.survivors for sent in many]
+
+
+def reading(data):
+    """Return what reads a file's bytes, for a sieve that begins in the middle of it."""
+    return lambda _, at, size: data[at : at + size]
+
+
+@pytest.mark.parametrize("format_", ["w3c", None])
+@pytest.mark.parametrize("size", [1, 2, 3, 100])
+def test_columns_are_known_however_a_file_is_cut_into_chunks(format_, size):
+    """A `#Fields:` holds until the next one, over the ends of chunks, and in the middle of one."""
+    data = (HEADER + FIRST * 2 + OTHER + SECOND * 2 + HEADER + FIRST).splitlines(keepends=True)
+    here, at, found = sieve(format_=format_), 0, []
+    for first in range(0, len(data), size):
+        part = b"".join(data[first : first + size])
+        sifted = here.sift(chunk(part, at), NOW)
+        at += len(part)
+        found += urls(sifted)
+        assert sifted.unparsed.keys() <= ({"directive"} if format_ else {"directive", "format"})
+        assert not sifted.unparsed["format"] or all(each.startswith(b"#") for each in part.splitlines())
+    assert [each.removeprefix("https://example.com/") for each in found] == [
+        "first",
+        "first",
+        "second",
+        "second",
+        "first",
+    ]
+
+
+@pytest.mark.parametrize("format_", ["w3c", "iis", None])
+@pytest.mark.parametrize("before", [HEADER + FIRST, HEADER + FIRST * 9000, HEADER + FIRST + OTHER + SECOND * 9000])
+def test_reading_that_resumes_in_the_middle_looks_back_for_the_columns(format_, before):
+    """After a restart the first chunk has no `#Fields:`; the last one before it holds, however far away."""
+    line_ = SECOND if OTHER in before else FIRST
+    after = OTHER + SECOND + HEADER + FIRST  # what stands behind the chunk is no business of its
+    here = sieve(format_=format_, look_back=reading(before + line_ * 3 + after))
+    sifted = here.sift(chunk(line_ * 3, len(before)), NOW)
+    assert (len(sifted.survivors), sifted.unparsed.total()) == (3, 0)
+
+
+def test_another_generation_of_a_file_has_columns_of_its_own():
+    """IIS begins a new file at midnight with a new header, while the end of the old one is still being read."""
+    old, new = HEADER + FIRST * 3, OTHER + SECOND
+    here = sieve(format_="w3c", look_back=lambda file, at, size: {1: old, 2: new}[file][at : at + size])
+    assert urls(here.sift(Chunk(1, "s", "/log", HEADER + FIRST, 0, len(HEADER + FIRST)), NOW)) == [
+        "https://example.com/first"
+    ]
+    assert urls(here.sift(Chunk(2, "s", "/log", new, 0, len(new)), NOW)) == ["https://example.com/second"]
+    rest = FIRST * 2
+    assert len(here.sift(Chunk(1, "s", "/log", rest, len(HEADER + FIRST), len(old)), NOW).survivors) == 2
+
+
+def test_only_a_file_that_explains_itself_has_to_be_seen_whole():
+    """Other formats may be sifted by another process, chunk by chunk."""
+    assert sieve(format_="w3c").remembers
+    assert not sieve().remembers
+    detecting = sieve(format_=None)
+    assert not detecting.remembers
+    detecting.sift(chunk(HEADER + FIRST), NOW)
+    assert detecting.remembers
+
+
+def test_directives_are_counted_and_are_no_news():
+    """Every file of IIS begins with some; the log warns of the first line that is really wrong."""
+    sifted = sieve(format_="w3c").sift(chunk(HEADER + b"odd\r\n"), NOW)
+    assert sifted.unparsed == {"directive": 2, "format": 1}
+    assert sifted.first_unparsed == (len(HEADER), Unparsed("format"))
+
+
+def test_files_of_one_format_share_what_is_remembered_of_it():
+    """With a log for each of 500 hosts, verdicts are kept once."""
+    detecting = sieve(format_=None)
+    for number in range(3):
+        detecting.sift(Chunk(number, "s", f"/log{number}", line("/a"), 0, len(line("/a"))), NOW)
+    assert detecting.parser("/log0") is detecting.parser("/log2")

@@ -88,13 +88,59 @@ def test_cut_keeps_half_lines_for_the_next_chunk():
     assert cut(half + cri(b"c", b"F", b"stderr")) == 0
     assert cut(whole + half + cri(b"c") + half) == len(whole + half + cri(b"c"))
     assert cut(half * 10_000) == len(half * 10_000)
-    assert wrappers.cut("docker") is None
+    assert wrappers.cut("syslog") is None
 
 
 def test_line_whose_end_is_missing_stays_partial():
     """At the end of a file half a line is what it is: unparsed as partial."""
     half = cri(b"b", b"P")
     assert list(wrappers.lines("cri", cri(b"a") + half)) == [(0, cri(b"a")[:-1]), (len(cri(b"a")), half[:-1])]
+
+
+def docker(text, stream="stdout"):
+    return orjson.dumps({"log": text, "stream": stream, "time": "2025-10-10T13:55:36.1Z"}) + b"\n"
+
+
+def test_entries_of_docker_are_one_line_up_to_the_newline():
+    """A line of more than 16 KiB comes in several entries, of which the last ends with a newline."""
+    agent = "Mozilla/5.0 \u00e9 \\" + "x" * 20_000
+    line = LINE.decode().replace("UA", agent) + "\n"
+    entries = [
+        docker(line[:16384]),
+        docker("to stderr\n", "stderr"),
+        docker(line[16384:]),
+        docker(LINE.decode() + "\n"),
+    ]
+    for kind in ("auto", "docker"):
+        found = list(wrappers.lines(kind, b"".join(entries)))
+        assert [at for at, _ in found] == [0, len(entries[0]), sum(map(len, entries[:3]))]
+        assert [parser(kind).parse(inner).user_agent for _, inner in (found[0], found[2])] == [agent, "UA"]
+
+
+def test_cut_keeps_half_entries_of_docker_for_the_next_chunk():
+    """What has no newline yet waits for it, unless that would take too long."""
+    whole, half = docker("a\n"), docker("b")
+    cut = wrappers.cut("docker")
+    assert cut(whole + whole) == len(whole + whole)
+    assert cut(whole + half) == len(whole)
+    assert cut(half + docker("c\n", "stderr")) == 0
+    assert cut(half + docker("c\n") + whole) == len(half + docker("c\n") + whole)
+    assert cut(half * 10_000) == len(half * 10_000)
+
+
+def test_a_backslash_and_an_n_are_no_newline():
+    """In an entry's JSON `\\\\n` is text, `\\n` is the end."""
+    entries = [docker("one \\n"), docker(" two\n")]
+    assert entries[0].startswith(b'{"log":"one \\\\n","stream"')
+    found = list(wrappers.lines("docker", docker("x") + b"".join(entries)))
+    assert [wrappers.unwrap("docker")(inner) for _, inner in found] == [b"xone \\n two"]
+
+
+def test_an_entry_without_end_is_taken_as_it_is():
+    """A container that stopped may have left its last line without a newline."""
+    last = docker(LINE.decode())
+    (found,) = wrappers.lines("docker", last)
+    assert isinstance(parser("docker").parse(found[1]), Record)
 
 
 @pytest.mark.parametrize("data", [b"", b"\n", b"a\n\nb\n", b"a\nb"])
