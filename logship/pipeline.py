@@ -27,6 +27,7 @@ from logship.plan import Plan
 from logship.progress.checkpoint import Checkpoint
 from logship.progress.ledger import Ledger
 from logship.records import Chunk, Delivery, Outcome
+from logship.router.scrutiny import Memory
 from logship.settings import DestinationSettings
 from logship.sieve import Sieve, Sifted
 from logship.source.paths import Followed
@@ -54,6 +55,7 @@ class Pipeline:
         self._ledger = Ledger()
         self._stopping = asyncio.Event()
         self._news = News()
+        self._memories: dict[str, Memory] = {}  # by source: what they remember of visitors outlives a reload
         self._sieves = self._make_sieves(plan)
         self._sifting = Sifting(lambda: self._sieves, lambda: self._tailer.behind, time.time)
         self._destinations: dict[str, Destination] = {}
@@ -302,7 +304,10 @@ class Pipeline:
 
     def _make_sieves(self, plan: Plan) -> dict[str, Sieve]:
         age = plan.settings.max_event_age
-        return {name: source.sieve(age, self._look_back) for name, source in plan.sources.items()}
+        return {
+            name: source.sieve(age, self._look_back, self._memories.setdefault(name, Memory()))
+            for name, source in plan.sources.items()
+        }
 
     def _look_back(self, file: int, at: int, size: int) -> bytes:
         """Read what stands in a file before the place where reading begins; nothing, if it cannot be read."""

@@ -16,10 +16,14 @@ from logship.parser import formats, wrappers
 from logship.parser.client import ClientRule
 from logship.parser.formats import FormatError, LogFormat
 from logship.parser.record import Parser
+from logship.router import spam
+from logship.router.scrutiny import Memory, Scrutiny
 from logship.router.table import Rules, Table
 from logship.settings import HOSTLESS, Settings, SourceSettings, read_file
 from logship.sieve import LookBack, Sieve
 from logship.source.paths import Followed
+
+_LONGEST_LIST = 4 << 20  # bytes of a list of spammers: Matomo's has 50 KB
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +35,23 @@ class SourcePlan:
     client: ClientRule
     format: LogFormat | None
     log_fields: frozenset[str]
+    spam: frozenset[str] = frozenset()
 
-    def sieve(self, max_event_age: float | None, look_back: LookBack | None = None) -> Sieve:
-        """Make a sieve that remembers nothing yet."""
+    def judge(self, memory: Memory | None = None) -> Table | Scrutiny:
+        """Return what decides: the table alone where nothing is to be remembered of visitors or looked up.
+
+        ``memory`` is what the source remembers so far; None: nothing yet. Ask for each line once, in their order.
+        """
+        if not Scrutiny.needed(self.table, self.settings.behaviour, self.spam):
+            return self.table
+        return Scrutiny(self.table, memory or Memory(), behaviour=self.settings.behaviour, spam=self.spam)
+
+    def sieve(
+        self, max_event_age: float | None, look_back: LookBack | None = None, memory: Memory | None = None
+    ) -> Sieve:
+        """Make a sieve that remembers nothing yet but what is in ``memory``."""
         return Sieve(
-            self.table,
+            self.judge(memory),
             self.client,
             self.format,
             log_fields=self.log_fields,
@@ -87,7 +103,8 @@ def build(settings: Settings) -> Plan:
     problems: list[Problem] = []
     _check_destinations(settings, problems)
     rules = _compile_rules(settings, problems)
-    sources = {each.name: _compile_source(each, rules, problems) for each in settings.sources}
+    spammers = _read_spammers(settings, problems)
+    sources = {each.name: _compile_source(each, rules, spammers, problems) for each in settings.sources}
     if problems or rules is None:
         raise ConfigError(problem.at(*settings.place(problem.where)) for problem in problems)
     return Plan(settings, rules, {name: source for name, source in sources.items() if source is not None})
@@ -108,13 +125,30 @@ def _check_destinations(settings: Settings, problems: list[Problem]) -> None:
 
 def _compile_rules(settings: Settings, problems: list[Problem]) -> Rules | None:
     try:
-        return Rules(settings.rules, destinations=[each.name for each in settings.destinations])
+        names = [each.name for each in settings.destinations]
+        return Rules(settings.rules, destinations=names, declared=settings.audience)
     except ConfigError as error:
         problems.extend(error.problems)
         return None
 
 
-def _compile_source(source: SourceSettings, rules: Rules | None, problems: list[Problem]) -> SourcePlan | None:
+def _read_spammers(settings: Settings, problems: list[Problem]) -> frozenset[str]:
+    path = settings.referrer_spam
+    if path is None:
+        return frozenset()
+    try:
+        with path.open("rb") as file:
+            return spam.domains(file.read(_LONGEST_LIST).decode("utf-8-sig", "replace"))
+    except OSError as error:
+        problems.append(Problem("referrer_spam", f"{path} cannot be read: {error.strerror}"))
+    except spam.SpamListError as error:
+        problems.append(Problem("referrer_spam", f"{path}: {error}"))
+    return frozenset()
+
+
+def _compile_source(
+    source: SourceSettings, rules: Rules | None, spammers: frozenset[str], problems: list[Problem]
+) -> SourcePlan | None:
     client = format_ = None
     try:
         format_ = None if source.format == "auto" else formats.compile(source.format, wrapper=source.wrapper)
@@ -127,9 +161,9 @@ def _compile_source(source: SourceSettings, rules: Rules | None, problems: list[
             Parser(format_, client)  # finds a `field` that the format does not have
     except FormatError as error:
         problems.append(Problem(f"{source.where}.client_ip", str(error)))
-    if format_ is not None and source.site is None and not ("host" in format_.facts or source.format in HOSTLESS):
+    if format_ is not None and source.site is None and not ("host" in format_.facts or str(source.format) in HOSTLESS):
         told = "the format does not hold the host, and there is no `site`; add site: https://..."
         problems.append(Problem(f"{source.where}.site", told))
     if client is None or rules is None:
         return None
-    return SourcePlan(source, Table(rules, source), client, format_, rules.log_fields)
+    return SourcePlan(source, Table(rules, source), client, format_, rules.log_fields, spammers)

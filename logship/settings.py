@@ -31,9 +31,12 @@ from logship.language.notations import MisfitError, listed, meant, quoted
 from logship.language.notations import Secret as Secret  # for those who mask it
 
 MAX_BYTES = 4 << 20  # of a configuration file: thousands of sources; a log file given by mistake is refused unread
-BOT_CLASSES = ("search", "ai", "seo", "monitor", "preview", "feed", "library", "headless", "scanner", "none", "other")
+BOT_CLASSES = (
+    *("search", "ai", "ai-crawler", "ai-assistant", "ai-user-fetch", "seo", "monitor", "preview", "feed", "library"),
+    *("headless", "scanner", "none", "other"),
+)
 WRAPPERS = ("auto", "docker", "cri", "syslog", "none")
-PRESETS = ("pageviews", "downloads", "not-found", "feeds", "ai-crawlers")
+PRESETS = ("pageviews", "downloads", "not-found", "feeds", "ai-crawlers", "no-js")
 
 
 def _place() -> Any:
@@ -197,6 +200,31 @@ class ClientIpSettings:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class BehaviourSettings:
+    """Whom behaviour gives away as a machine although the User-Agent is a browser's. All of it is off unless asked for.
+
+    From then on, and until 24 hours have passed without a sign, nothing of theirs becomes an event.
+    """
+
+    probes: bool = key(
+        FLAG,
+        "Whether a visitor (address and User-Agent) who asked for a path that only exploits ask for is dropped as "
+        "`scanner`.",
+        False,
+    )
+    robots_txt: bool = key(
+        FLAG,
+        "Whether an address that fetched /robots.txt is dropped as `crawler`, with everybody behind it.",
+        False,
+    )
+    pages_per_minute: int | None = key(
+        Optional(kinds.whole_number(1, 10_000)),
+        "A visitor with more page views within a minute is dropped as `too_fast`; null: no limit.",
+        None,
+    )
+
+
 def _one_format(spot: Spot, values: dict[str, Any]) -> Any:
     if len(values) > 1:
         return spot.fault('"json" and "regex" exclude each other')
@@ -329,6 +357,11 @@ class SourceSettings:
         "Which query parameters are sent: `campaign` (utm_*, ref, source and click ids), `all`, `none`, or a list.",
         "campaign",
     )
+    behaviour: BehaviourSettings = key(
+        Section.of(BehaviourSettings),
+        "Which behaviour gives away a machine that names itself a browser.",
+        BehaviourSettings(),
+    )
     where: str = _place()  # "sources[0]"
 
 
@@ -384,6 +417,7 @@ def _bot(text: str) -> str:
 
 _NO_CONDITION = "a condition without values never holds"
 _PATTERN = Text("a glob or `re:` expression", notations.pattern, schema=LOOSE)
+_YES_OR_NO = Text("true or false", lambda text: str(notations.flag(text)).lower(), schema={"type": "boolean"})
 _CONDITIONS: tuple[tuple[str, Text, str], ...] = (
     ("source", _PATTERN, "The source's name."),
     ("host", _PATTERN, "The virtual host, in lower case; that of `site` where the line has none."),
@@ -409,6 +443,16 @@ _CONDITIONS: tuple[tuple[str, Text, str], ...] = (
     ("referrer", _PATTERN, "The referrer."),
     ("client_ip", Text("an address or a CIDR", notations.network), "The real client's address: an address or a CIDR."),
     ("content_type", _PATTERN, "The response's content type, where the log has it."),
+    (
+        "same_site",
+        _YES_OR_NO,
+        "Whether the referrer is a page of the request's own site: `true` for a click on one of its links.",
+    ),
+    (
+        "prefetch",
+        _YES_OR_NO,
+        "Whether a browser fetched ahead what nobody has asked for yet; the log must hold Sec-Purpose or its like.",
+    ),
 )
 
 
@@ -564,6 +608,12 @@ class RuleSettings:
         None,
         shown="1",
     )
+    once_within: float | None = key(
+        kinds.duration(least=1),
+        "No event where the visitor had one of the same name for the same path within this time; each further request "
+        "prolongs it. Dropped as `repeated`.",
+        None,
+    )
     continue_: bool = key(FLAG, "Whether later rules are tried as well.", False, name="continue")
     where: str = _place()  # "rules[0]"
 
@@ -571,7 +621,7 @@ class RuleSettings:
 _ACTIONS = ("drop", "event", "preset")
 _BESIDE = {
     "drop": {"name", "when", *_ACTIONS},
-    "preset": {"name", "when", "domain", "to", "sample", "continue_", *_ACTIONS},
+    "preset": {"name", "when", "domain", "to", "sample", "once_within", "continue_", *_ACTIONS},
 }
 _NO_EFFECT = {
     "drop": "has no effect on a rule that drops; remove it",
@@ -609,10 +659,32 @@ class _Rule(Section):
 
 _RULE = (
     "One action: `drop`, `event` or `preset`. The other keys add to an event; beside a preset stand `name`, `when` "
-    "(narrows it), `domain`, `to`, `sample` and `continue`. Templates hold `{url}`, `{site}`, `{host}`, `{path}`, "
-    "`{query.NAME}`, `{method}`, `{status}`, `{referrer}`, `{user_agent}`, `{bot.name}`, `{bot.class}`, `{log.NAME}` "
-    "and `{match.NAME}`."
+    "(narrows it), `domain`, `to`, `sample`, `once_within` and `continue`. Templates hold `{url}`, `{site}`, `{host}`, "
+    "`{path}`, `{query.NAME}`, `{method}`, `{status}`, `{referrer}`, `{user_agent}`, `{bot.name}`, `{bot.class}`, "
+    "`{log.NAME}` and `{match.NAME}`."
 )
+
+
+_OWN_PATTERNS = Several(_PATTERN, "a pattern or a list")
+
+
+def _machine(text: str) -> str:
+    if text not in BOT_CLASSES or text == "none":
+        known = [name for name in BOT_CLASSES if name != "none"]
+        raise MisfitError(f"{quoted(text)} is no class of machines{meant(text, known) or f'; {listed(known)}'}")
+    return str(text)
+
+
+@dataclass(frozen=True, slots=True)
+class AudienceSettings:
+    """User-Agents that the user knows better than the lists do. They go before everything else; people go first."""
+
+    people: tuple[str, ...] = key(_OWN_PATTERNS, "User-Agents of people, whatever the lists say.", ())
+    machines: Mapping[str, tuple[str, ...]] = key(
+        Table(_OWN_PATTERNS, "a mapping of classes to patterns", name=_machine, label="CLASS"),
+        "User-Agents of machines, by class: `{monitor: ['*FooMonitor*']}`.",
+        {},
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -631,6 +703,15 @@ class Settings:
         86400.0,
     )
     grace_period: float = key(kinds.duration(), "How long a stop may take to settle what is in flight.", 10.0)
+    audience: AudienceSettings = key(
+        Section.of(AudienceSettings), "Your own patterns of people and of machines.", AudienceSettings()
+    )
+    referrer_spam: Path | None = key(
+        Optional(_FILE),
+        "A file of domains, one a line, whose referrers are spam: a line that one of them or a host below it sent is "
+        "dropped as `referrer_spam`. Read when the configuration is read; null: none.",
+        None,
+    )
     destinations: tuple[DestinationSettings, ...] = key(
         Table(
             Section.of(DestinationSettings),

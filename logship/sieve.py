@@ -24,7 +24,7 @@ from logship.parser.fastblock import Sheet
 from logship.parser.formats import LogFormat
 from logship.parser.record import Parser, text_of
 from logship.records import Chunk, Decision, Delivery, Record, Unparsed
-from logship.router import audience
+from logship.router.scrutiny import Scrutiny
 from logship.router.table import COURSE_FIELDS, Course, Table
 
 _SAMPLE_LINES = 50  # what detection looks at; a file that mixes formats shows it within fewer
@@ -82,7 +82,7 @@ class Sieve:
 
     def __init__(
         self,
-        table: Table,
+        table: Table | Scrutiny,
         client: ClientRule,
         format_: LogFormat | None = None,
         *,
@@ -120,6 +120,8 @@ class Sieve:
     @property
     def remembers(self) -> bool:
         """Whether what a chunk comes to depends on the chunks before it: then one process has to see them all."""
+        if isinstance(self._table, Scrutiny):
+            return True
         formats = (
             [self._format]
             if self._format is not None
@@ -199,9 +201,10 @@ class Alike:
 class Strainer:
     """One parser and one table, and what is remembered of their verdicts."""
 
-    def __init__(self, parser: Parser, table: Table) -> None:
+    def __init__(self, parser: Parser, table: Table | Scrutiny) -> None:
         self.parser = parser
-        self._table = table
+        self._table = table.holding(parser.log_names)
+        self._in_order = isinstance(table, Scrutiny)
         self._unknown = _FIELDS - parser.decided
         self._has_course = parser.decided | (_NOT_IN_KEYS - parser.format.facts) >= COURSE_FIELDS
         self._verdicts: dict[Hashable, str | Alike] = {}
@@ -212,7 +215,11 @@ class Strainer:
         """Sift whole lines; ``start`` is the offset of the first, ``oldest`` the time before which lines expire."""
         starts, lines = wrappers.split(self.parser.format.wrapper, data, start)
         sifted = Sifted(lines=len(lines), nul_bytes=data.count(b"\0") if b"\0" in data else 0)
-        if not self._sift_at_once(starts, lines, sifted, oldest):
+        if self._sift_at_once(starts, lines, sifted, oldest):
+            return sifted
+        if self._in_order:
+            self._sift_in_order(starts, lines, sifted, oldest)
+        else:
             self._sift_some_at_once(starts, lines, sifted, oldest)
             sifted.survivors.sort()
         return sifted
@@ -235,6 +242,14 @@ class Strainer:
                 odd = list(map(not_, plain))
                 starts, lines = list(compress(starts, odd)), list(compress(lines, odd))
         self._sift_one_by_one(starts, lines, sifted, oldest)
+
+    def _sift_in_order(self, starts: list[int], lines: list[bytes], sifted: Sifted, oldest: float | None) -> None:
+        """Sift each line after those before it: what they were decides what becomes of it."""
+        for start, line, row in zip(starts, lines, map(self.parser.outline, lines), strict=True):
+            if row is None:
+                self._sift_in_full(start, line, sifted, oldest)
+            else:
+                self._sift_sheet([start], Sheet([row[0]], [row[1]], [row].__getitem__), sifted, oldest)
 
     def _sift_one_by_one(self, starts: list[int], lines: list[bytes], sifted: Sifted, oldest: float | None) -> None:
         """Outline each line, and parse in full what has no outline."""
@@ -318,7 +333,7 @@ class Strainer:
 
     def _classify(self, agent: bytes) -> str:
         """Return the class of a User-Agent; all machines whose class no rule names are of one."""
-        kind = audience.classify(text_of(agent)).kind
+        kind = self._table.classify(text_of(agent)).kind
         return kind if not kind or kind in self._table.classes else _ANY_MACHINE
 
 

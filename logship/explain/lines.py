@@ -70,6 +70,7 @@ class Explainer:
 
     def __init__(self, source: SourcePlan) -> None:
         self._source = source
+        self._table = source.judge()
         self._line = 0
         self.parser: Parser | None = None if source.format is None else _parser(source, source.format)
 
@@ -78,7 +79,7 @@ class Explainer:
         texts = [text for _, text in wrappers.lines(self._source.settings.wrapper, block)]
         for text, record in zip(texts, self._records(texts), strict=True):
             self._line += 1
-            decision = None if isinstance(record, Unparsed) else self._source.table.route(record)
+            decision = None if isinstance(record, Unparsed) else self._table.route(record)
             yield Explained(self._line, text, record, decision)
 
     def _records(self, texts: list[bytes]) -> list[Record | Unparsed]:

@@ -17,6 +17,7 @@ from logship.parser import wrappers
 from logship.parser.record import Parser
 from logship.plan import SourcePlan
 from logship.records import Chunk, Delivery, Event, Record, Unparsed
+from logship.router import scrutiny
 from logship.sieve import Sifted
 
 Foresee = Callable[[Event], str | None]
@@ -168,7 +169,7 @@ class Surveyor:
         wanted = {
             reason: wanting
             for reason, count in sifted.dropped.items()
-            if (wanting := min(count, _EXAMPLES - len(examples.get(reason, ()))))
+            if reason not in scrutiny.REASONS and (wanting := min(count, _EXAMPLES - len(examples.get(reason, ()))))
         }
         ordinary = sifted.unparsed["blank"] + sifted.unparsed["directive"]
         misfits = min(sifted.unparsed.total() - ordinary, _MISFITS - len(self.survey.misfits))

@@ -87,6 +87,11 @@ class Parser:
         block = self._reader.block if isinstance(self._reader, textline.Reader) else None
         self.block = _BLOCKS[format.wrapper](block) if block is not None else None
 
+    @property
+    def log_names(self) -> frozenset[str] | None:
+        """The ``log.NAME`` fields that a record can hold; None: whatever a line has."""
+        return None if self.format.any_log or self.format.per_file else self.format.logs
+
     def parse(self, line: bytes) -> Record | Unparsed:
         """Return what a line says, or why it says nothing. The line is without its newline."""
         bare = strip(line)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 from logship.errors import Problem
-from logship.records import Decision, Delivery, Event, Record, raw
+from logship.records import Decision, Delivery, Event, OnceWithin, Record, raw
 from logship.router import addresses, event
 from logship.router.site import Place, Site
 from logship.router.templates import Context, Template, TemplateError, compile_template
@@ -33,6 +33,7 @@ class Send:
     revenue: tuple[Template, Template] | None = None
     interactive: bool | None = None
     sample: float | None = None
+    once_within: float | None = None
     captured: Captured | None = None  # what named groups caught, when a template reads it
     plain: bool = False  # an event with a fixed name, and all else as the record has it
 
@@ -44,7 +45,8 @@ class Send:
 
     def _context(self, record: Record, place: Place, origin: str) -> Context:
         caught = self.captured(record, place.site) if self.captured else _NOTHING
-        return Context(record, origin, _url(record, place), place.path, record.host or place.site.host or "", caught)
+        site, host = place.site, record.host or place.site.host or ""
+        return Context(record, origin, _url(record, place), place.path, host, caught, site.classify)
 
     def _decide(self, context: Context, place: Place) -> Decision:
         record, cuts = context.record, _Cuts()
@@ -73,8 +75,13 @@ class Send:
             self._revenue(context) if self.revenue else None,
             self.interactive,
         )
-        deliveries = [Delivery(destination, sent, record.time) for destination in self.destinations]
+        deliveries = [self._delivery(destination, sent, record) for destination in self.destinations]
         return Decision(deliveries, self.rule, None, tuple(cuts))
+
+    def _delivery(self, destination: str, sent: Event, record: Record) -> Delivery:
+        if self.once_within is None:
+            return Delivery(destination, sent, record.time)
+        return OnceWithin(destination, sent, record.time, within=self.once_within)
 
     def _none(self, reason: str) -> Decision:
         return Decision([], self.rule, reason)
@@ -179,6 +186,7 @@ def compile_send(
         compiler.revenue(rule),
         rule.interactive,
         compiler.sample(rule.sample),
+        rule.once_within,
         captured if compiler.reads_groups else None,
         plain=_is_plain(rule),
     )
@@ -188,7 +196,8 @@ def compile_send(
 def _is_plain(rule: RuleSettings) -> bool:
     own = (rule.domain, rule.url, rule.referrer, rule.user_agent, rule.client_ip, rule.revenue, rule.interactive)
     fixed = rule.event is not None and not set("{}") & set(rule.event)
-    return fixed and not rule.props and rule.sample is None and all(value is None for value in own)
+    common = rule.sample is None and rule.once_within is None
+    return fixed and common and not rule.props and all(value is None for value in own)
 
 
 _EMPTY = compile_template("")

@@ -14,7 +14,7 @@ from urllib.parse import unquote_to_bytes
 from logship import settings
 from logship.errors import Problem
 from logship.records import Record, raw
-from logship.router import audience, matchers
+from logship.router import matchers
 from logship.router.matchers import Matcher, Matches
 from logship.router.site import Site
 
@@ -89,6 +89,7 @@ class Field:
     reads: frozenset[str]
     compile: Callable[[Sequence[str]], Matcher]
     bind: Callable[[Matches, Site], Predicate]
+    log_fields: frozenset[str] = frozenset()
 
 
 def compile_when(when: settings.When, problems: list[Problem]) -> Condition:
@@ -129,7 +130,7 @@ class _Leaf(Condition):
     def __init__(self, name: str, values: Sequence[str], field: Field, matcher: Matcher) -> None:
         self._name, self._values, self._field, self._matcher = name, tuple(values), field, matcher
         self.reads, self.groups = field.reads, matcher.groups
-        self.log_fields = frozenset({name[4:]} if name.startswith("log.") else ())
+        self.log_fields = frozenset({name[4:]} if name.startswith("log.") else field.log_fields)
 
     def predicate(self, site: Site) -> Predicate:
         if self._name == "source":
@@ -309,9 +310,36 @@ def _ask_client_ip(matches: Matches, _: Site) -> Predicate:
     return identified if matches is bool else lambda record: matches(record.client_ip)
 
 
-def _ask_bot(matches: Matches, _: Site) -> Predicate:
-    classify = audience.classify
+def _ask_bot(matches: Matches, site: Site) -> Predicate:
+    classify = site.classify
     return lambda record: matches(classify(record.user_agent).kind)
+
+
+def _ask_same_site(matches: Matches, site: Site) -> Predicate:
+    return lambda record: matches(site.holds(record.referrer, record))
+
+
+# What browsers say of a request that runs ahead of the person. Sec-Purpose is the standard's
+# (https://fetch.spec.whatwg.org/#sec-purpose-header); Purpose was WebKit's and Chromium's, X-Purpose that of Safari's
+# favourites, X-Moz Firefox's. By their names in the logs of nginx and Apache, Caddy and Traefik.
+_AHEAD = frozenset(
+    (
+        *("http_sec_purpose", "http_purpose", "http_x_purpose", "http_x_moz"),
+        *("request.headers.Sec-Purpose", "request_Sec-Purpose"),
+    )
+)
+_AHEAD_SAID = ("prefetch", "prerender", "preview", "instant")
+
+
+def _ask_prefetch(matches: Matches, site: Site) -> Predicate:
+    if site.logs is not None and not site.logs & _AHEAD:
+        return always if matches(False) else never
+    return lambda record: matches(any(map(_runs_ahead, record.log.items())) if record.log else False)
+
+
+def _runs_ahead(field: tuple[str, str]) -> bool:
+    name, value = field
+    return name in _AHEAD and value.strip().lower().startswith(_AHEAD_SAID)
 
 
 def _log_field(name: str) -> Field:
@@ -341,4 +369,6 @@ FIELDS: dict[str, Field] = {
     "referrer": Field(_reads("referrer"), matchers.texts, lambda matches, _: lambda r: matches(r.referrer)),
     "client_ip": Field(_reads("client_ip"), matchers.networks, _ask_client_ip),
     "content_type": Field(_reads("content_type"), matchers.texts, lambda matches, _: lambda r: matches(r.content_type)),
+    "same_site": Field(_reads("referrer", "host", "scheme"), matchers.truths, _ask_same_site),
+    "prefetch": Field(_reads("log"), matchers.truths, _ask_prefetch, _AHEAD),
 }

@@ -77,6 +77,12 @@ def audiences(values: Sequence[str]) -> Matcher:
     return Matcher(wanted.__contains__)
 
 
+def truths(values: Sequence[str]) -> Matcher:
+    """``true`` or ``false``. What it is asked about is a bool."""
+    wanted = frozenset(value.lower() == "true" for value in values)
+    return Matcher(wanted.__contains__)
+
+
 def _nothing(_: str | None) -> Mapping[str, str]:
     return {}
 
@@ -131,7 +137,7 @@ def _kinds(value: str) -> tuple[str, ...]:
     if value.lower() in named:
         return named[value.lower()]
     if value in audience.KINDS:
-        return (value,)
+        return audience.members(value)
     near = difflib.get_close_matches(value, audience.KINDS, 1)
     hint = f'did you mean "{near[0]}"?' if near else "true, false, " + ", ".join(audience.KINDS)
     raise MatcherError(f"unknown class of machines {value!r} ({hint})")

@@ -1,6 +1,7 @@
 """Rules that most people want, as ordinary rules: what is here can be printed, copied and changed.
 
-The order within `pageviews` is by what a line shows first: request and status, then who asks, then the rest.
+The order within `pageviews` is by what a line shows first: request and status, then who asks, then the rest. `no-js`
+is the others without what a script on the pages has counted already.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import fields, replace
 from typing import Any
 
+from logship.router import probes
 from logship.settings import AllOf, AnyOf, Not, RuleSettings, Test, When
 
 # Parts of a page: never asked for by a person.
@@ -101,49 +103,56 @@ _PAGEVIEWS = (
         when=_both(_when(content_type="*"), _not(content_type=("text/html*", "application/xhtml+xml*"))),
         drop="content_type",
     ),
+    RuleSettings(name="pageviews/prefetch", when=_when(prefetch="true"), drop="prefetch"),
     RuleSettings(name="pageviews/no_client_ip", when=_not(client_ip=("0.0.0.0/0", "::/0")), drop="no_client_ip"),
     RuleSettings(name="pageviews", event="pageview"),
 )
 
+# Parts of a file: further ones of a visitor who had it, or a part of it, within this time are the same download. A
+# player asks for the next part when it has played the last.
+_SAME_DOWNLOAD = 1800.0
+
+
+def _downloads(name: str, **more: str) -> tuple[RuleSettings, ...]:
+    whole = RuleSettings(
+        name=name,
+        when=_narrowed(_when(method="GET", status="200", path=FILES, bot="false"), **more),
+        event="File Download",
+        url="{page}",
+        props={"url": "{site}{path}"},
+    )
+    parts = _narrowed(_when(method="GET", status="206", path=FILES, bot="false"), **more)
+    return whole, replace(whole, name=f"{name}/parts", when=parts, once_within=_SAME_DOWNLOAD)
+
+
+def _not_found(name: str) -> tuple[RuleSettings, ...]:
+    missing = _when(method="GET", status="404", bot="false")
+    left_out = _when(path=(_WELL_KNOWN, "/robots.txt", *PARTS, *probes.EXPLOITS, *probes.PROBES))
+    return (
+        RuleSettings(name=name, when=When((*missing.tests, Not(left_out))), event="404", props={"path": "{pathname}"}),
+    )
+
+
+def _feeds(name: str) -> tuple[RuleSettings, ...]:
+    people = RuleSettings(
+        name=name,
+        when=_when(method="GET", status=_SEEN, path=_FEEDS, bot="false"),
+        event="Feed",
+        props={"url": "{site}{path}"},
+    )
+    readers = _when(method="GET", status=_SEEN, path=_FEEDS, bot="feed")
+    return replace(people, name=f"{name}/readers", when=readers, user_agent=NEUTRAL_USER_AGENT), people
+
+
+def _narrowed(when: When, **more: str) -> When:
+    return When((*when.tests, *_when(**more).tests))
+
+
 PRESETS: dict[str, tuple[RuleSettings, ...]] = {
     "pageviews": _PAGEVIEWS,
-    "downloads": (
-        RuleSettings(
-            name="downloads",
-            when=_when(method="GET", status=("200", "206"), path=FILES, bot="false"),
-            event="File Download",
-            url="{page}",
-            props={"url": "{site}{path}"},
-        ),
-    ),
-    "not-found": (
-        RuleSettings(
-            name="not-found",
-            when=When(
-                (
-                    *_when(method="GET", status="404", bot="false").tests,
-                    Not(_when(path=(_WELL_KNOWN, "/robots.txt", *PARTS))),
-                )
-            ),
-            event="404",
-            props={"path": "{pathname}"},
-        ),
-    ),
-    "feeds": (
-        RuleSettings(
-            name="feeds/readers",
-            when=_when(method="GET", status=_SEEN, path=_FEEDS, bot="feed"),
-            event="Feed",
-            props={"url": "{site}{path}"},
-            user_agent=NEUTRAL_USER_AGENT,
-        ),
-        RuleSettings(
-            name="feeds",
-            when=_when(method="GET", status=_SEEN, path=_FEEDS, bot="false"),
-            event="Feed",
-            props={"url": "{site}{path}"},
-        ),
-    ),
+    "downloads": _downloads("downloads"),
+    "not-found": _not_found("not-found"),
+    "feeds": _feeds("feeds"),
     "ai-crawlers": (
         RuleSettings(
             name="ai-crawlers",
@@ -157,5 +166,10 @@ PRESETS: dict[str, tuple[RuleSettings, ...]] = {
             props={"crawler": "{bot.name}", "class": "{bot.class}", "path": "{pathname}"},
             user_agent=NEUTRAL_USER_AGENT,
         ),
+    ),
+    "no-js": (
+        *_downloads("no-js/downloads", same_site="false"),
+        *_not_found("no-js/not-found"),
+        *_feeds("no-js/feeds"),
     ),
 }

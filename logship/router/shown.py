@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from logship.language.notations import shown_duration
 from logship.settings import AllOf, AnyOf, Not, RuleSettings, Test, When
 
 _LINE = 90  # characters of a list's items on one line
@@ -38,7 +39,9 @@ def _rule(rule: RuleSettings) -> dict[str, Any]:
     shown["props"] = dict(rule.props)
     shown["revenue"] = rule.revenue and {"currency": rule.revenue.currency, "amount": rule.revenue.amount}
     shown |= {key: getattr(rule, key) for key in ("interactive", "user_agent", "client_ip")}
-    shown |= {"to": list(rule.to), "sample": rule.sample, "continue": rule.continue_ or None}
+    once_within = rule.once_within and shown_duration(rule.once_within)
+    shown |= {"to": list(rule.to), "sample": rule.sample, "once_within": once_within}
+    shown["continue"] = rule.continue_ or None
     return {key: value for key, value in shown.items() if value not in (None, {}, [])}
 
 
@@ -56,6 +59,6 @@ def _test(test: Test | AnyOf | AllOf | Not) -> tuple[str, Any]:
 
 
 def _scalar(field: str, value: str) -> Any:
-    if field == "bot" and value in ("true", "false"):
+    if field in ("bot", "same_site", "prefetch") and value in ("true", "false"):
         return value == "true"
     return int(value) if field == "status" and value.isdigit() else value

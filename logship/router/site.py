@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 from logship import memo
 from logship.records import Record
-from logship.router import event, globs, query
+from logship.router import audience, event, globs, query
 from logship.settings import SourceSettings
 
 _HOST = re.compile(r"[^\x00-\x20\x7f\"#$%&'()*+,/:;<=>?@\[\\\]^`{|}]{1,255}")
 _ADDRESS = re.compile(r"[0-9a-f:.]{2,45}", re.ASCII)
+_PORT = re.compile(r":\d*\Z", re.ASCII)
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 _REMEMBERED = 256  # hosts; a stranger can name any number of them
 _QUERIES = 1024  # what is sent of them
@@ -35,10 +36,19 @@ class Place:
 
 
 class Site:
-    """One source's site. ``suffix[query]`` is what a URL ends with: what is sent of the query, after its ``?``."""
+    """One source's site. ``suffix[query]`` is what a URL ends with: what is sent of the query, after its ``?``.
 
-    def __init__(self, source: SourceSettings) -> None:
+    ``classify`` tells who sent a User-Agent; ``logs`` are the ``log.NAME`` fields that a line can hold, None for any.
+    """
+
+    def __init__(
+        self,
+        source: SourceSettings,
+        classify: audience.Classify = audience.classify,
+        logs: frozenset[str] | None = None,
+    ) -> None:
         """Raise globs.GlobError for a fault in ``hosts``."""
+        self.classify, self.logs = classify, logs
         self.name = source.name
         self.scheme, self.host, self._port = _split(source.site)
         self._reduce = query.reducer(source.query)
@@ -69,6 +79,12 @@ class Site:
         domain = self._domain or (_bare(host) if host and origin else "")
         sure = origin is not None and len(url) <= event.URL_BYTES and domain != "" and "," not in domain
         return Place(self, origin, path, url, domain, sure)
+
+    def holds(self, url: str | None, record: Record) -> bool:
+        """Tell whether a URL is of the site that a request was for, with or without ``www.``, whatever its scheme."""
+        host = (url or "").partition("://")[2].partition("/")[0].partition("?")[0].rpartition("@")[2].lower()
+        ours = record.host or self.host
+        return bool(host) and ours is not None and _bare(_PORT.sub("", host).strip("[]")) == _bare(ours)
 
     def origin(self, record: Record) -> str | None:
         """Return ``scheme://host[:port]``, or None when there is no host or it cannot be one."""

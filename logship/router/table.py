@@ -16,11 +16,12 @@ from logship.records import Decision, Record
 from logship.router import audience, conditions, presets, shown, ways
 from logship.router.action import compile_send
 from logship.router.conditions import Finding, Judgement, always, never
+from logship.router.declared import declare
 from logship.router.explanation import Explanation, Step
 from logship.router.globs import GlobError
 from logship.router.site import Place, Site
 from logship.router.ways import Rule, Way
-from logship.settings import AllOf, AnyOf, Not, RuleSettings, SourceSettings, Test, When
+from logship.settings import AllOf, AnyOf, AudienceSettings, Not, RuleSettings, SourceSettings, Test, When
 
 
 @dataclass(slots=True)
@@ -42,17 +43,26 @@ class Rules:
     """All rules, compiled.
 
     ``log_fields``: the ``log.NAME`` names that conditions or templates read. ``classes``: those that a ``bot``
-    condition names; all other classes of machines fare alike.
+    condition names; all other classes of machines fare alike. ``once``: the names of events that a visitor has only
+    once within some time, which is for who remembers (`scrutiny`) to see to. ``classify`` tells who sent a User-Agent.
     """
 
-    def __init__(self, rules: Sequence[RuleSettings], *, destinations: Sequence[str]) -> None:
-        """Raise ConfigError with all problems."""
+    def __init__(
+        self,
+        rules: Sequence[RuleSettings],
+        *,
+        destinations: Sequence[str],
+        declared: AudienceSettings = AudienceSettings(),  # noqa: B008 - immutable
+    ) -> None:
+        """Raise ConfigError with all problems. ``declared``: the user's own patterns of people and machines."""
         problems: list[Problem] = []
+        self.classify = declare(declared, problems)
         self.expanded = _expanded(rules, problems)
         self.rules = tuple(_compile(rule, at, tuple(destinations), problems) for at, rule in enumerate(self.expanded))
         if problems:
             raise ConfigError(dict.fromkeys(problems))
         self.classes = frozenset(value for rule in self.expanded for value in _classes(rule.when))
+        self.once = frozenset(rule.event for rule in self.expanded if rule.event and rule.once_within)
         self.log_fields = frozenset().union(*(rule.log_fields for rule in self.rules))
 
     def shown(self) -> str:
@@ -63,10 +73,15 @@ class Rules:
 class Table:
     """The rules as they apply to one source."""
 
-    def __init__(self, rules: Rules, source: SourceSettings) -> None:
-        """Raise ConfigError when ``hosts`` of the source cannot be read."""
+    def __init__(self, rules: Rules, source: SourceSettings, logs: frozenset[str] | None = None) -> None:
+        """Raise ConfigError when ``hosts`` of the source cannot be read.
+
+        ``logs``: the ``log.NAME`` fields that a line can hold; None: any.
+        """
+        self._made_of = rules, source
+        self.once = rules.once
         try:
-            self._site = Site(source)
+            self._site = Site(source, rules.classify, logs)
         except GlobError as error:
             raise ConfigError([Problem(f"{source.where}.hosts", str(error))]) from None
         self._all = rules.rules
@@ -77,6 +92,11 @@ class Table:
         self._ways = Memo(self._through, _WAYS)  # a rule's fate by the key is one of three, so they are few
         self._known: dict[Hashable, Course] = {}
         self.classes = rules.classes
+        self.classify = rules.classify
+
+    def holding(self, logs: frozenset[str] | None) -> Table:
+        """Return the table for lines that can hold these ``log.NAME`` fields: what asks for others is settled."""
+        return self if logs == self._site.logs else Table(*self._made_of, logs)
 
     def route(self, record: Record) -> Decision:
         """Decide what becomes of a record."""
@@ -88,7 +108,7 @@ class Table:
             record.scheme,
             record.absolute,
             record.content_type,
-            audience.classify(record.user_agent).kind,
+            self.classify(record.user_agent).kind,
         )
         return self.follow(self._known.get(key) or self._learn(key, record), record)
 
@@ -186,7 +206,7 @@ def _classes(when: When) -> Iterator[str]:
     for test in when.tests:
         match test:
             case Test(field="bot", values=values):
-                yield from values
+                yield from (member for value in values for member in audience.members(value))
             case AnyOf(whens=whens) | AllOf(whens=whens):
                 for each in whens:
                     yield from _classes(each)

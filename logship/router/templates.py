@@ -29,6 +29,7 @@ class Context:
     path: str
     host: str
     match: Mapping[str, str]
+    classify: audience.Classify = audience.classify
 
 
 Field = Callable[[Context], str]
@@ -116,8 +117,8 @@ _FIELDS: dict[str, Field] = {
     "status": lambda context: "" if context.record.status is None else str(context.record.status),
     "referrer": lambda context: context.record.referrer or "",
     "user_agent": lambda context: context.record.user_agent or "",
-    "bot.name": lambda context: audience.classify(context.record.user_agent).name,
-    "bot.class": lambda context: audience.classify(context.record.user_agent).kind,
+    "bot.name": lambda context: context.classify(context.record.user_agent).name,
+    "bot.class": lambda context: context.classify(context.record.user_agent).kind,
 }
 
 _FAMILIES: dict[str, Callable[[str], Field]] = {

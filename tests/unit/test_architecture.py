@@ -41,6 +41,7 @@ FLOORS = {
     "logship.parser.record": 3,
     "logship.router": 2,
     "logship.router.table": 3,
+    "logship.router.scrutiny": 3,
     "logship.dispatcher": 2,
     "logship.dispatcher.lane": 3,
     "logship.dispatcher.destination": 4,

@@ -363,7 +363,7 @@ FAULTS = [
     (f"{SOURCE}source: 1\n", 'f:2:1: source: unknown key (did you mean "sources"?)'),
     (f"{SOURCE}listen: 127.0.0.1:1\n", 'f:2:1: listen: unknown key here; it belongs in "admin"'),
     (f"{SOURCE}site: https://x\n", 'f:2:1: site: unknown key here; it belongs in "sources[]"'),
-    (f"{SOURCE}spam: []\n", "f:2:1: spam: unknown key; known: state_dir, admin, max_event_age, grace_period, destinations, sources, rules, tests"),
+    (f"{SOURCE}spam: []\n", "f:2:1: spam: unknown key; known: state_dir, admin, max_event_age, grace_period, audience, referrer_spam, destinations, sources, rules, tests"),
     (f"{SOURCE}? [a]\n: 1\n", "f:2:3: a key must be a plain word"),
     (f"{SOURCE}grace_period: 1s\ngrace_period: 2s\n", "f:3:1: grace_period: given twice (first on line 2); keep one"),
     (destination("max_wait: 1s"), 'f:2:20: destinations.p.max_wait: unknown key here; it belongs in "batch"'),

@@ -1,7 +1,7 @@
 import pytest
 
 from logship import settings
-from logship.records import Record
+from logship.records import OnceWithin, Record
 from logship.router.presets import PRESETS
 from logship.router.table import Rules
 from logship.settings import RuleSettings
@@ -108,6 +108,9 @@ def test_downloads_are_sent_with_the_files_url_from_the_page_of_the_click(table,
     clicked = sent(made.route(page(path="/files/a.pdf", query="utm_source=x", referrer="https://example.com/docs?x=1")))
     assert (clicked.name, clicked.url) == ("File Download", "https://example.com/docs")
     assert clicked.props == {"url": "https://example.com/files/a.pdf"}
+    assert not isinstance(made.route(page(path="/a.pdf")).deliveries[0], OnceWithin)
+    parts = made.route(page(path="/a.pdf", status=206)).deliveries
+    assert [(type(part), part.within) for part in parts] == [(OnceWithin, 1800.0)] * 2  # a destination each
     direct = sent(made.route(page(path="/a.ZIP", status=206, referrer="https://other.example/")))
     assert direct.url == "https://example.com/a.ZIP"
     for other in (page(path="/x.css"), page(path="/a.pdf", user_agent="curl/8"), page(path="/a.pdf", status=404)):
@@ -121,6 +124,10 @@ def test_not_found_tells_the_path_as_people_read_it(table, page):
     assert (event.name, event.url, event.props) == ("404", "https://example.com/%C3%BCber", {"path": "/über"})
     for other in (page(path="/p"), page(status=404, user_agent=GPTBOT), page(status=404, path="/x.png")):
         assert made.route(other).reason == "no_rule"
+    for probe in ("/.env", "/blog/wp-login.php", "/.git/config", "/phpmyadmin/", "/%2eenv", "/backup.zip"):
+        assert made.route(page(status=404, path=probe)).reason == "no_rule", probe
+    for missing in ("/old-page.aspx", "/environment", "/login", "/manual.pdf", "/2019/index.php"):
+        assert sent(made.route(page(status=404, path=missing))).name == "404", missing
 
 
 def test_feeds_are_sent_for_people_and_readers(table, page):
@@ -138,9 +145,42 @@ def test_ai_crawlers_go_by_name_under_a_neutral_user_agent(table, page):
     """Who, which class, and what was read."""
     event = sent(table("- preset: ai-crawlers").route(page(path="/p", user_agent=GPTBOT)))
     assert event.name == "AI Crawler"
-    assert event.props == {"crawler": "GPTBot", "class": "ai", "path": "/p"}
+    assert event.props == {"crawler": "GPTBot", "class": "ai-crawler", "path": "/p"}
     assert "GPTBot" not in event.user_agent
     assert table("- preset: ai-crawlers").route(page(path="/p")).reason == "no_rule"
+
+
+def test_no_js_counts_what_a_script_on_the_pages_did_not(table, page):
+    """No page view, no download that a page of the site led to; the rest as the presets of those names have it."""
+    made = table("- preset: no-js")
+    assert made.route(page()).reason == "no_rule"
+    for own in ("https://example.com/docs", "http://www.example.com:80/", "https://Example.com?x"):
+        assert made.route(page(path="/a.pdf", referrer=own)).reason == "no_rule", own
+    for other in (None, "https://search.example/", "android-app://com.mail", "https://example.com.evil.example/"):
+        assert sent(made.route(page(path="/a.pdf", referrer=other))).name == "File Download", other
+    assert sent(made.route(page(path="/gone", status=404))).name == "404"
+    assert sent(made.route(page(path="/feed", user_agent=FEEDLY))).name == "Feed"
+    assert made.route(page(path="/feed", user_agent=FEEDLY)).rule == "no-js/feeds/readers"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("http_sec_purpose", "prefetch"),
+        ("http_sec_purpose", "prefetch;anonymous-client-ip"),
+        ("http_purpose", "Prefetch"),
+        ("http_x_moz", "prefetch"),
+        ("http_x_purpose", "preview"),
+        ("request.headers.Sec-Purpose", "prefetch;prerender"),
+    ],
+)
+def test_what_a_browser_fetched_ahead_is_no_page_view(table, page, field, value):
+    """Nobody has asked for it yet; where the log does not hold such a field, nothing is asked of it."""
+    made = table("- preset: pageviews")
+    assert made.route(page(log={field: value})).reason == "prefetch"
+    assert made.route(page(log={field: "other"})).deliveries
+    assert made.route(page(log={"http_purpose_of_life": value})).deliveries
+    assert made.holding(frozenset({field})).route(page(log={field: value})).reason == "prefetch"
 
 
 def test_a_preset_takes_what_its_user_adds(table, page):

@@ -39,7 +39,7 @@ def rendered(text, record=RECORD, **match):
         ("{query.q}|{query.none}", "x y|"),
         ("{referrer}", "https://example.com/from?x=1"),
         ("{user_agent}", "Mozilla/5.0 (compatible; GPTBot/1.2)"),
-        ("{bot.class}/{bot.name}", "ai/GPTBot"),
+        ("{bot.class}/{bot.name}", "ai-crawler/GPTBot"),
         ("{log.request_time}{log.none}", "0.2"),
         ("{match.id}", "7"),
         ("{match.none}", ""),
