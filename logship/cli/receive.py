@@ -11,7 +11,7 @@ import click
 import uvloop
 
 from logship.errors import LogshipError
-from logship.receiver import server, spam
+from logship.receiver import names, server, spam
 
 _ADDRESS = re.compile(r"(?:(?P<host>\[[^\]]+\]|[^:\[\]]*):)?(?P<port>\d{1,5})\Z", re.ASCII)
 _OPEN = """warning: {host} can be reached from other machines. Like Plausible, the receiver believes the headers of
@@ -69,7 +69,7 @@ def _greet(url: str, host: str, sites: tuple[str, ...], store: Path | None) -> N
     click.echo(f"Events to:  {url}/api/event")
     click.echo(f"Sites:      {', '.join(sites) or 'every domain is known (name yours with --site)'}")
     click.echo(f"Store:      {store or 'a temporary file, gone when this stops (keep it with --store FILE)'}")
-    if not server.is_local(host):
+    if not names.is_local(host):
         click.secho(_OPEN.format(host=host), fg="yellow", err=True)
 
 

@@ -20,7 +20,7 @@ import orjson
 from aiohttp import web
 
 from logship import __version__, records
-from logship.receiver import faults, figures, page, payload, spam
+from logship.receiver import faults, figures, names, page, payload, spam
 from logship.receiver import store as storage
 from logship.receiver.event_api import CORS, EventApi, Posting
 from logship.receiver.gate import Gate
@@ -36,6 +36,10 @@ _PREFLIGHT_HEADERS = CORS | {
     "access-control-allow-headers": "Authorization,Content-Type,Accept,Origin,User-Agent,DNT,Cache-Control,"
     "X-Mx-ReqToken,Keep-Alive,X-Requested-With,If-Modified-Since,X-CSRF-Token",
 }
+_ANY_HOST = frozenset(("/api/event", "/api/event/", "/api/health", "/api/system", "/api/error"))
+_NOT_US = """asked for as {!r}: this receiver can be reached from its own machine only, and shows what it recorded under
+local names only, lest a web page of that name reads it. Ask for 127.0.0.1 or localhost; or listen on another address.
+"""
 _MOST_EVENTS = 100_000
 _MOST_COUNTED = 64
 _TAGS = ("source", "medium", "campaign", "content", "term")
@@ -191,6 +195,7 @@ def make_app(
     clock: Callable[[], float] = time.time,
     spam_hosts: frozenset[str] | None = None,
     patience: float = 1.0,
+    only_local: bool = False,
 ) -> web.Application:
     """Return the application. Its store is opened when it starts, which may raise `store.StoreError`.
 
@@ -201,6 +206,7 @@ def make_app(
         clock: the wall clock, in seconds.
         spam_hosts: hosts of spam referrers, instead of the small list that ships.
         patience: how many seconds an event waits while another of its visitor is being stored.
+        only_local: only this machine can reach us, so that what was recorded is shown under local names alone.
     """
     receiver = Receiver(
         sites=sites,
@@ -211,7 +217,9 @@ def make_app(
         patience=patience,
     )
     # One byte more than JSON may have: what is longer is read no further.
-    app = web.Application(client_max_size=payload.JSON_LIMIT, middlewares=[_answer])
+    app = web.Application(
+        client_max_size=payload.JSON_LIMIT, middlewares=[_answer, _local_names_only] if only_local else [_answer]
+    )
     app[RECEIVER] = receiver
     app.cleanup_ctx.append(receiver.open)
     app.on_shutdown.append(_end_faults)
@@ -234,12 +242,11 @@ def make_app(
 
 
 RECEIVER = web.AppKey("receiver", Receiver)
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @web.middleware
-async def _answer(
-    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-) -> web.StreamResponse:
+async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         answer = await handler(request)
     except web.HTTPMethodNotAllowed:
@@ -249,6 +256,14 @@ async def _answer(
     answer.headers["Server"] = "logship"
     answer.headers["x-request-id"] = request_id(request.headers.get("X-Request-Id"))
     return answer
+
+
+@web.middleware
+async def _local_names_only(request: web.Request, handler: Handler) -> web.StreamResponse:
+    if request.path in _ANY_HOST or names.may_name_us(request.headers.get("Host", "")):
+        return await handler(request)
+    asked = records.readable(request.host)
+    return web.Response(status=403, text=_NOT_US.format(asked), headers={"X-Content-Type-Options": "nosniff"})
 
 
 async def _end_faults(app: web.Application) -> None:

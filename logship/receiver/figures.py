@@ -19,17 +19,24 @@ _CURRENT = 5 * _MINUTE
 _ROWS = 10
 _STEPS = (_MINUTE, 5 * _MINUTE, 15 * _MINUTE, _HOUR, 6 * _HOUR, _DAY, 7 * _DAY, 30 * _DAY)
 _NO_SOURCE = "Direct / None"
+_VALUES = 5000
+"""Values of props that are looked at, the most frequent ones; a key of endless values costs no more."""
+
+_COUNTS = ("visitors", "pageviews", "recorded", "dropped")
+_NOTHING = dict.fromkeys(_COUNTS, 0)
+_NO_VISITS = {"visits": 0, "views_per_visit": None, "bounce_rate": None, "visit_duration": None}
 
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """How far back figures go, and how long a bar of the chart is, in seconds; 0 is as far and as long as it takes."""
+    """How far back figures go, and how far apart the chart's points are, in seconds; 0: as far as it takes."""
 
     length: int
     step: int
 
 
 PERIODS = {
+    "5m": Period(5 * _MINUTE, 5),
     "30m": Period(30 * _MINUTE, _MINUTE),
     "24h": Period(_DAY, _HOUR),
     "7d": Period(7 * _DAY, 6 * _HOUR),
@@ -45,6 +52,10 @@ _LISTS = {
     "sources": (f"iif(source = '', '{_NO_SOURCE}', source)", "visits", "visits"),
     "referrers": ("referrer", "visits", "visits"),
     "campaigns": ("utm_campaign", "visits", "visits"),
+    "utm_sources": ("utm_source", "visits", "visits"),
+    "utm_mediums": ("utm_medium", "visits", "visits"),
+    "utm_contents": ("utm_content", "visits", "visits"),
+    "utm_terms": ("utm_term", "visits", "visits"),
     "devices": ("device", "visits", "visits"),
     "browsers": ("browser", "visits", "visits"),
     "systems": ("os", "visits", "visits"),
@@ -85,6 +96,7 @@ class _View:
             "site": site,
             "current": now - _CURRENT,
             "rows": _ROWS,
+            "values": _VALUES,
         }
         self.since = since
 
@@ -97,8 +109,9 @@ class _View:
                       total(dropped = '') AS recorded, total(dropped <> '') AS dropped, count(*) AS received
                FROM arrivals WHERE time >= :since AND (:site = '' OR site = :site)"""
         )
-        last = self._one("SELECT max(id) AS id FROM arrivals")["id"]
-        return {name: int(row[name]) for name in row.keys()} | {"last_id": last or 0}  # noqa: SIM118 - a Row is no dict
+        ends = self._one("SELECT max(id) AS last_id, min(time) AS began FROM arrivals")
+        counts = {name: int(row[name]) for name in row.keys()}  # noqa: SIM118 - a Row is no dict
+        return counts | {"last_id": ends["last_id"] or 0, "began": _iso(ends["began"]) if ends["last_id"] else None}
 
     def visits(self) -> dict[str, Any]:
         """Return what is counted over visits; ratios are None where there is none."""
@@ -107,13 +120,7 @@ class _View:
                       avg(bounce) AS bounce, avg(duration) AS duration
                FROM visits WHERE last >= :since AND (:site = '' OR site = :site)"""
         )
-        some = bool(row["visits"])
-        return {
-            "visits": row["visits"],
-            "views_per_visit": round(row["pageviews"] / row["visits"], 2) if some else None,
-            "bounce_rate": round(100 * row["bounce"]) if some else None,
-            "visit_duration": round(row["duration"]) if some else None,
-        }
+        return _averages(row)
 
     def top(self, name: str, column: str, table: str, counted: str) -> list[dict[str, Any]]:
         """Return the most frequent values of a column, by visitors."""
@@ -128,22 +135,42 @@ class _View:
         return [{"name": row["label"], "visitors": row["visitors"], counted: row["counted"]} for row in rows]
 
     def events(self) -> list[dict[str, Any]]:
-        """Return recorded events by name."""
+        """Return recorded events by name, each with its props: every key's most frequent values."""
         rows = self._all(
             """SELECT name, count(DISTINCT visitor) AS visitors, count(*) AS events FROM arrivals
                WHERE dropped = '' AND time >= :since AND (:site = '' OR site = :site)
                GROUP BY name ORDER BY events DESC, name LIMIT :rows"""
         )
-        return [dict(row) for row in rows]
+        props = self._props()
+        return [{**dict(row), "props": props.get(row["name"], {})} for row in rows]
+
+    def _props(self) -> dict[str, dict[str, list[dict[str, Any]]]]:
+        rows = self._all(
+            """SELECT name, key, value, count(DISTINCT visitor) AS visitors, count(*) AS events
+               FROM arrivals, json_each(iif(props = '', '{}', props))
+               WHERE dropped = '' AND props <> '' AND time >= :since AND (:site = '' OR site = :site)
+               GROUP BY name, key, value ORDER BY events DESC, name, key, value LIMIT :values"""
+        )
+        found: dict[str, dict[str, list[dict[str, Any]]]] = {}
+        for row in rows:
+            values = found.setdefault(row["name"], {}).setdefault(row["key"], [])
+            if len(values) < _ROWS:
+                values.append({"value": row["value"], "visitors": row["visitors"], "events": row["events"]})
+        return found
 
     def drops(self) -> list[dict[str, Any]]:
-        """Return dropped events by reason."""
+        """Return dropped events by reason, each with the newest as an example."""
         rows = self._all(
-            """SELECT dropped AS reason, count(*) AS events FROM arrivals
+            # SQLite takes the bare columns from the row that holds the maximum.
+            """SELECT dropped AS reason, count(*) AS events, max(id) AS id, site, name, pathname FROM arrivals
                WHERE dropped <> '' AND time >= :since AND (:site = '' OR site = :site)
                GROUP BY dropped ORDER BY events DESC, reason"""
         )
-        return [dict(row) for row in rows]
+        example = ("id", "site", "name", "pathname")
+        return [
+            {"reason": row["reason"], "events": row["events"], "last": {name: row[name] for name in example}}
+            for row in rows
+        ]
 
     def sites(self) -> list[dict[str, Any]]:
         """Return every site that was named in the period, whichever one is looked at."""
@@ -154,16 +181,25 @@ class _View:
         return [dict(row) for row in rows]
 
     def timeseries(self, step: int) -> list[dict[str, Any]]:
-        """Return the chart's bars, oldest first, empty ones too; a step of 0 makes some sixty of them."""
+        """Return the chart's points, oldest first, empty ones too; a step of 0 makes some sixty of them."""
         step = step or self._fitting_step()
-        rows = self._all(
+        arrivals = self._all(
             f"""SELECT time / {step} AS bucket, count(DISTINCT nullif(visitor, '')) AS visitors,
                        sum(dropped = '' AND name = 'pageview') AS pageviews,
                        sum(dropped = '') AS recorded, sum(dropped <> '') AS dropped
                 FROM arrivals WHERE time >= :since AND (:site = '' OR site = :site) GROUP BY bucket"""  # noqa: S608
         )
-        found = {row["bucket"]: dict(row) for row in rows}
-        return [_bar(bucket * step, found.get(bucket)) for bucket in self._buckets(step, found)]
+        visits = self._all(
+            f"""SELECT started / {step} AS bucket, count(*) AS visits, total(pageviews) AS pageviews,
+                       avg(bounce) AS bounce, avg(duration) AS duration
+                FROM visits WHERE last >= :since AND (:site = '' OR site = :site) GROUP BY bucket"""  # noqa: S608
+        )
+        counts = {row["bucket"]: {name: row[name] for name in _COUNTS} for row in arrivals}
+        averages = {row["bucket"]: _averages(row) for row in visits}
+        return [
+            {"time": _iso(bucket * step), **counts.get(bucket, _NOTHING), **averages.get(bucket, _NO_VISITS)}
+            for bucket in self._buckets(step, counts)
+        ]
 
     def _buckets(self, step: int, found: dict[int, dict[str, Any]]) -> range:
         last = max(self._bound["now"] // step, max(found, default=0))
@@ -183,6 +219,11 @@ class _View:
         return row
 
 
-def _bar(time: int, row: dict[str, Any] | None) -> dict[str, Any]:
-    counts = {name: (row or {}).get(name, 0) for name in ("visitors", "pageviews", "recorded", "dropped")}
-    return {"time": _iso(time), **counts}
+def _averages(row: sqlite3.Row) -> dict[str, Any]:
+    some = bool(row["visits"])
+    return {
+        "visits": row["visits"],
+        "views_per_visit": round(row["pageviews"] / row["visits"], 2) if some else None,
+        "bounce_rate": round(100 * row["bounce"]) if some else None,
+        "visit_duration": round(row["duration"]) if some else None,
+    }

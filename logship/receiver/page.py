@@ -28,8 +28,11 @@ _FIGURES = {
 }
 _LISTS = {
     "pages": "Pages",
+    "entry_pages": "Entry pages",
+    "exit_pages": "Exit pages",
     "sources": "Sources",
     "campaigns": "Campaigns",
+    "devices": "Devices",
     "browsers": "Browsers",
     "events": "Events",
     "drops": "Dropped",
@@ -60,9 +63,8 @@ def render(stats: Mapping[str, Any], latest: Sequence[Mapping[str, Any]]) -> str
 
 
 def _cells(row: Mapping[str, Any]) -> list[Any]:
-    rest = dict(row)
-    name = rest.pop("name", None) or rest.pop("reason", None)
-    return [name, rest.pop("visitors", ""), *rest.values()]
+    counted = next(row[name] for name in ("pageviews", "visits", "events") if name in row)
+    return [row.get("name") or row.get("reason"), row.get("visitors", ""), counted]
 
 
 def _table(titles: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
@@ -14,6 +13,7 @@ from typing import Any
 from aiohttp import web
 
 from logship.errors import LogshipError
+from logship.receiver import names
 from logship.receiver.app import RECEIVER, Receiver, make_app
 from logship.receiver.front import Connection, Door
 from logship.receiver.values import Site
@@ -56,7 +56,12 @@ async def serve(
     """
     sites = tuple(sites)
     app = make_app(
-        sites=sites, store_path=store_path, keep_addresses=keep_addresses, clock=clock, spam_hosts=spam_hosts
+        sites=sites,
+        store_path=store_path,
+        keep_addresses=keep_addresses,
+        clock=clock,
+        spam_hosts=spam_hosts,
+        only_local=names.is_local(host),
     )
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=_PATIENCE)
     try:
@@ -65,14 +70,6 @@ async def serve(
             yield Running(url, app)
     finally:
         await runner.cleanup()
-
-
-def is_local(host: str) -> bool:
-    """Say whether only this machine can reach a listening address."""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 @asynccontextmanager

@@ -4,6 +4,11 @@ import base64
 import hashlib
 import re
 
+import pytest
+from aiohttp import ClientSession
+
+from logship.receiver import server
+
 EVIL = '"><img src=x onerror=alert(1)><script>alert(2)</script>'
 
 
@@ -53,3 +58,37 @@ async def test_it_can_be_read_without_scripts(api):
     tables = re.search(r"<noscript><section.*?</noscript>", text, re.DOTALL)[0]
     for word in ("Unique visitors", "/reading-matter", "Lobsters", "2025-10-09T08:53:20"):
         assert word in tables
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1:8000", 200),
+        ("localhost", 200),
+        ("[::1]:8000", 200),
+        ("192.0.2.7", 200),
+        ("receiver", 200),
+        ("demo.localhost:80", 200),
+        ("rebound.example.com", 403),
+        ("127.0.0.1.evil.example:8000", 403),
+        ("evil.example.", 403),
+    ],
+)
+async def test_a_rebound_name_reads_nothing(api, host, status):
+    """On loopback, what was recorded is shown for local names; events are taken and health is told for any."""
+    for path in ("/", "/api/stats", "/api/events", "/faults"):
+        async with api.session.get(api.running.url + path, headers={"Host": host}) as answer:
+            assert answer.status == status
+            if status == 403:
+                assert "Ask for 127.0.0.1 or localhost" in await answer.text()
+    assert (await api.post({"name": "x", "url": "https://example.com/"}, Host=host)).status == 202
+    async with api.session.get(api.running.url + "/api/health", headers={"Host": host}) as answer:
+        assert answer.status == 200
+
+
+async def test_behind_an_open_address_any_name_is_shown():
+    """Who listens for other machines is called by names of their choice."""
+    async with server.serve("0.0.0.0", 0) as running, ClientSession() as session:
+        url = running.url.replace("0.0.0.0", "127.0.0.1")
+        async with session.get(url + "/api/stats", headers={"Host": "receiver.example.com"}) as answer:
+            assert answer.status == 200

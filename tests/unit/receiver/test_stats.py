@@ -31,6 +31,7 @@ async def test_the_figures_of_a_small_morning(api):
         "recorded": 4,
         "dropped": 1,
         "last_id": 5,
+        "began": "2025-10-09T08:53:20+00:00",
         "answers": {"202": 5, "400": 1},
         "pages": [{"name": "/in", "visitors": 2, "pageviews": 2}, {"name": "/out", "visitors": 1, "pageviews": 1}],
         "entry_pages": [{"name": "/in", "visitors": 2, "visits": 2}],
@@ -44,8 +45,26 @@ async def test_the_figures_of_a_small_morning(api):
         "devices": [{"name": "Desktop", "visitors": 2, "visits": 2}],
         "browsers": [{"name": "Firefox", "visitors": 2, "visits": 2}],
         "systems": [{"name": "GNU/Linux", "visitors": 2, "visits": 2}],
-        "events": [{"name": "pageview", "visitors": 2, "events": 3}, {"name": "Signup", "visitors": 1, "events": 1}],
-        "drops": [{"reason": "bot", "events": 1}],
+        "utm_sources": [],
+        "utm_mediums": [],
+        "utm_contents": [],
+        "utm_terms": [],
+        "events": [
+            {"name": "pageview", "visitors": 2, "events": 3, "props": {}},
+            {
+                "name": "Signup",
+                "visitors": 1,
+                "events": 1,
+                "props": {"plan": [{"value": "pro", "visitors": 1, "events": 1}]},
+            },
+        ],
+        "drops": [
+            {
+                "reason": "bot",
+                "events": 1,
+                "last": {"id": 5, "site": "example.com", "name": "pageview", "pathname": "/"},
+            }
+        ],
         "sites": [{"site": "example.com", "recorded": 4, "dropped": 1}],
     }
     bars = stats.pop("timeseries")
@@ -57,12 +76,36 @@ async def test_the_figures_of_a_small_morning(api):
         "pageviews": 3,
         "recorded": 4,
         "dropped": 1,
+        "visits": 2,
+        "views_per_visit": 1.5,
+        "bounce_rate": 50,
+        "visit_duration": 30,
     }
+
+
+async def test_props_are_counted_by_value(api):
+    """Of every event's keys the most frequent values, ten of them; other events' keys stay apart."""
+    for number in range(12):
+        await api.event("Download", props={"url": f"/{number % 11}", "kind": "pdf"})
+    await api.event("Other", props={"kind": 1})
+    named = {row["name"]: row["props"] for row in (await api.running.stats())["events"]}
+    assert named["Download"]["kind"] == [{"value": "pdf", "visitors": 1, "events": 12}]
+    assert named["Download"]["url"][0] == {"value": "/0", "visitors": 1, "events": 2}
+    assert len(named["Download"]["url"]) == 10
+    assert named["Other"] == {"kind": [{"value": "1", "visitors": 1, "events": 1}]}
+
+
+async def test_every_tag_of_a_campaign_is_listed(api):
+    """What the first event of a visit was tagged with."""
+    await api.event(url="https://example.com/?utm_source=a&utm_medium=b&utm_campaign=c&utm_content=d&utm_term=e")
+    stats = await api.running.stats()
+    lists = ("utm_sources", "utm_mediums", "campaigns", "utm_contents", "utm_terms")
+    assert [stats[name][0]["name"] for name in lists] == ["a", "b", "c", "d", "e"]
 
 
 async def test_an_empty_store_has_figures_too(api):
     """Nothing has arrived: zeros, no ratios, a flat chart."""
-    for period in ("30m", "24h", "7d", "30d", "all"):
+    for period in ("5m", "30m", "24h", "7d", "30d", "all"):
         stats = await api.get(f"/api/stats?period={period}")
         assert (stats["visitors"], stats["visits"], stats["bounce_rate"], stats["pages"]) == (0, 0, None, [])
         assert all(bar["pageviews"] == 0 for bar in stats["timeseries"])
@@ -103,7 +146,7 @@ async def test_an_unknown_period_is_refused(api):
     """The periods are named."""
     async with api.session.get(api.running.url + "/api/stats?period=1y") as answer:
         assert answer.status == 400
-        assert "30m, 24h, 7d, 30d, all" in (await answer.json())["error"]
+        assert "5m, 30m, 24h, 7d, 30d, all" in (await answer.json())["error"]
 
 
 async def test_a_site_called_like_sql_is_a_text(api):
