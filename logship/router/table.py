@@ -19,6 +19,7 @@ from logship.router.conditions import Finding, Judgement, always, never
 from logship.router.declared import declare
 from logship.router.explanation import Explanation, Step
 from logship.router.globs import GlobError
+from logship.router.shortlist import Shortlist
 from logship.router.site import Place, Site
 from logship.router.ways import Rule, Way
 from logship.settings import AllOf, AnyOf, AudienceSettings, Not, RuleSettings, SourceSettings, Test, When
@@ -87,6 +88,7 @@ class Table:
         self._all = rules.rules
         bound = ((rule.condition.predicate(self._site), rule) for rule in rules.rules)
         self._rules = tuple((takes, rule) for takes, rule in bound if takes is not never)
+        self._shortlist = Shortlist([rule.condition for _, rule in self._rules], self._site)
         self._judgements: dict[frozenset[str], tuple[tuple[Judgement, Rule], ...]] = {}
         self._foreign = ways.through((), "host")
         self._ways = Memo(self._through, _WAYS)  # a rule's fate by the key is one of three, so they are few
@@ -127,7 +129,9 @@ class Table:
             return "host"
         if ours is None:
             reasons.add("host")
-        for judge, rule in self._judged(unknown):
+        judged = self._judged(unknown)
+        for at in self._shortlist.of(record, unknown):
+            judge, rule = judged[at]
             held = judge(record)
             if held is False:
                 continue
@@ -168,7 +172,9 @@ class Table:
         if not self._site.is_ours(record):
             return Course(self._foreign, place)
         left: list[tuple[int, bool]] = []
-        for at, (judge, rule) in enumerate(self._judged(_BEYOND_COURSE)):
+        judged = self._judged(_BEYOND_COURSE)
+        for at in self._shortlist.of(record, _BEYOND_COURSE):
+            judge, rule = judged[at]
             held = judge(record)
             if held is not False:
                 left.append((at, held is True))
