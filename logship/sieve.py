@@ -236,7 +236,7 @@ class Strainer:
         """Sift the lines that look plain as a block if they make one, and the others one by one."""
         block = self.parser.block
         if block is not None and len(lines) >= _WORTH_A_BLOCK:
-            plain = list(map(block.fits, lines))
+            plain = block.fits(lines)
             some_starts, some_lines = list(compress(starts, plain)), list(compress(lines, plain))
             if len(some_lines) < len(lines) and self._sift_at_once(some_starts, some_lines, sifted, oldest):
                 odd = list(map(not_, plain))

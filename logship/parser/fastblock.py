@@ -6,13 +6,15 @@ quotes and blanks where the format has them: what we put between the lines and w
 place, and is in no line itself. Columns are then checked as a whole, with functions that loop in C; no row is made
 but of a line that is asked for.
 
-Lines that do not fit make their block refused as a whole: `Block.fits` tells the usual ones beforehand.
+One line that does not fit makes its block refused as a whole: `Block.fits` tells the usual ones, to be left out.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import product
+from itertools import accumulate, product
+from operator import and_
 from typing import NamedTuple
 
 from logship.parser import layout, parts
@@ -33,23 +35,24 @@ class Sheet(NamedTuple):
 class Block(NamedTuple):
     """A format's way to take lines apart: ``sheet`` gives None unless it can vouch for each of them.
 
-    ``fits`` tells cheaply whether a line may be among them.
+    ``fits`` tells cheaply of each line whether it may be among them.
     """
 
     sheet: Callable[[Sequence[bytes]], Sheet | None]
-    fits: Callable[[bytes], bool]
+    fits: Callable[[Sequence[bytes]], bytearray]
 
 
-# {0} is a column. `peers` and their like are refused together with the line before or after: rarer than it costs.
+_ODD = (b"\\", b"\0", b"\r")
+_AND_NEWLINE = (1).__add__
+# {0} is a column.
 _CHECKS = {
-    "word": "if b'' in {0}: return None",
-    "peer": "if b'' in {0} or b',' in b''.join({0}): return None",  # more addresses follow a comma
+    "word": "if not all({0}): return None",
+    "peer": "if not all({0}) or b',' in b''.join({0}): return None",  # more addresses follow a comma
     "host": "if b'/' in b''.join({0}): return None",
     "path": "if b'?' in b''.join({0}): return None",
     "size": "if sum(map(bytes.isdigit, {0})) + {0}.count(b'-') != n: return None",
     "status": "if not STATUSES.issuperset({0}): return None",
 }
-_MOST_ZONES = 2  # of one log within a minute: with each, every day's text is checked
 
 
 def block(pieces: Sequence[Piece], escape: str, columns: Columns) -> Block | None:
@@ -61,8 +64,22 @@ def block(pieces: Sequence[Piece], escape: str, columns: Columns) -> Block | Non
     return Block(writer.function(found), _fits(len(found) - 1))
 
 
-def _fits(quotes: int) -> Callable[[bytes], bool]:
-    return lambda line: line.count(b'"') == quotes and b"\\" not in line and b"\0" not in line
+def _fits(quotes: int) -> Callable[[Sequence[bytes]], bytearray]:
+    def fits(lines: Sequence[bytes]) -> bytearray:
+        found = bytearray(b"\1") * len(lines)
+        text = b"\n".join(lines)
+        ends = list(accumulate(map(_AND_NEWLINE, map(len, lines))))
+        for byte in _ODD:
+            at = text.find(byte)
+            while at >= 0:
+                number = bisect_right(ends, at)
+                found[number] = 0
+                at = text.find(byte, ends[number])
+        if text.count(b'"') != quotes * len(lines):
+            found = bytearray(map(and_, found, [line.count(b'"') == quotes for line in lines]))
+        return found
+
+    return fits
 
 
 class _Column(NamedTuple):
@@ -104,13 +121,14 @@ class _BlockWriter(Writer):
         if not part.divided:
             self._word(column, part.words[0])
             return
-        width = part.width + 1
-        self.say(f"text = b' \" '.join({column.all})")
+        before, words, after = _trimmed(part.words)
+        step = sum(word.width for word in words) + 1
+        self.say(f"text = b'\"{before}' + b'{after}\"{before}'.join({column.all}) + b'{after}\"'")
         if part.lists:
             self.say("if b',' in text or b' : ' in text: return None")
         self.say(f"w{at} = text.split(b' ')")
-        self.say(f"if len(w{at}) != n * {width} - 1 or w{at}[{width - 1}::{width}].count(b'\"') != n - 1: return None")
-        self._words(iter([_every(f"w{at}", first, width) for first in range(part.width)]), part.words)
+        self.say(f"if len(w{at}) != n * {step} + 1 or w{at}[::{step}].count(b'\"') != n + 1: return None")
+        self._words(iter([_every(f"w{at}", first, step) for first in range(1, step)]), words)
 
     def _words(self, columns: Iterator[_Column], words: Sequence[Word]) -> None:
         for word in words:
@@ -122,9 +140,9 @@ class _BlockWriter(Writer):
     def _clf(self, day: _Column, zone: _Column, word: Word) -> None:
         before, after = word.around
         clock = self.named(parts.clf_clock(word))
-        self.say(f"zones = set({zone.all})")
-        self.say(f"if len(zones) > {_MOST_ZONES}: return None")
-        self.say(f"if None in map({clock}.__getitem__, product(set({day.all}), zones)): return None")
+        self.say(f"zones = {zone.all}")
+        self.say("if zones.count(zones[0]) != n: return None")  # twice a year there are two
+        self.say(f"if None in map({clock}.__getitem__, product(set({day.all}), zones[:1])): return None")
         if word.first == self._columns.time:
             self._time = f"{clock}[{day.one}, {zone.one}]"
         cuts = f"[{len(before)}:] + b' ' + ", f"[:{-len(after) or None}]"
@@ -167,6 +185,12 @@ class _BlockWriter(Writer):
         name = self.named(clock)
         self.say(f"if None in map({name}.__getitem__, set({column.all})): return None")
         self._time = f"{name}[{column.one}]"
+
+
+def _trimmed(words: Sequence[Word]) -> tuple[str, Sequence[Word], str]:
+    """Return words without the empty ones at the ends, and the blank to put there: none where the part has its own."""
+    first, last = (word.kind == "text" and not word.around[0] for word in (words[0], words[-1]))
+    return "" if first else " ", words[first : len(words) - last], "" if last else " "
 
 
 def _every(name: str, first: int, step: int) -> _Column:

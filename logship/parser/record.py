@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from operator import itemgetter
+from operator import and_, itemgetter
 from typing import NamedTuple, Protocol
 
 from logship.parser import labelled, pattern, requestline, textline, wrappers
@@ -246,15 +246,20 @@ def _outline_perhaps_wrapped(outline: _Outliner, unwrap: wrappers.Unwrap) -> _Ou
 
 def _block_perhaps_wrapped(block: Block) -> Block:
     """Leave lines that may be wrapped to `_outline_perhaps_wrapped`."""
-    take_apart, has_shape = block
+    take_apart, have_shape = block
+
+    def may_be_wrapped(lines: Sequence[bytes]) -> bool:
+        return b"-" in b"".join(map(_FIFTH_BYTE, lines)) or not _MARKS.isdisjoint(map(_FIRST_BYTE, lines))
 
     def sheet(lines: Sequence[bytes]) -> Sheet | None:
-        if b"-" in set(map(_FIFTH_BYTE, lines)) or not _MARKS.isdisjoint(map(_FIRST_BYTE, lines)):
-            return None
-        return take_apart(lines)
+        return None if may_be_wrapped(lines) else take_apart(lines)
 
-    def fits(line: bytes) -> bool:
-        return has_shape(line) and line[4:5] != b"-" and line[:1] not in _MARKS
+    def fits(lines: Sequence[bytes]) -> bytearray:
+        found = have_shape(lines)
+        if may_be_wrapped(lines):
+            bare = [line[4:5] != b"-" and line[:1] not in _MARKS for line in lines]
+            found = bytearray(map(and_, found, bare))
+        return found
 
     return Block(sheet, fits)
 

@@ -186,7 +186,7 @@ def test_a_block_of_lines_holds_what_parse_says_of_each(name):
         assert [parser.record(outline) for outline in outlines] == [parser.parse(line) for line in lines]
         assert list(sheet.keys) == [key for key, _, _ in outlines] == [parser.outline(line)[0] for line in lines]
         assert [*sheet.agents] == [agent for _, agent, _ in outlines]
-        assert all(map(parser.block.fits, lines))
+        assert all(parser.block.fits(lines))
 
     check()
 
