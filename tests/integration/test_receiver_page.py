@@ -52,10 +52,10 @@ async def test_the_page_draws_what_arrived(tmp_path):
         await post(session, running.url, name="File Download", props={"url": "https://example.com/a.pdf"})
         await post(session, running.url, domain="unknown.example")
         seen = await browse(running.url, tmp_path, "--dump-dom")
-    assert ">live<" in seen
+    assert '<b>1</b>current visitor' in seen
     for text in ("/pricing", "DuckDuckGo", "File Download", "not_found", "compare `domain` with --site", "a.pdf"):
         assert text in seen
-    assert '<dt>Unique visitors</dt><dd class="">1' in seen
+    assert "<span>Unique visitors</span><b>1</b>" in seen
 
 
 async def test_strangers_markup_is_shown_and_not_run(tmp_path):
