@@ -37,24 +37,29 @@ class Ledger:
 
     def __init__(self) -> None:
         self._files: dict[int, _File] = {}
+        self._last = 0  # FileKeys ascend
 
     def begin(self, file: int, offset: int) -> None:
         """Start a generation of a file that is read from ``offset`` on. A FileKey begins once: else ValueError."""
         if file in self._files:
             raise ValueError(f"file {file} has begun already")
         self._files[file] = _File(read_to=offset)
+        self._last = max(self._last, file)
 
     def open(self, file: int, start: int, end: int, parts: Sequence[tuple[int, int]], now: float = 0.0) -> list[Span]:
         """Account for the bytes ``start`` to ``end``, and return a span for each entry of ``parts``.
 
         Args:
-            file: a FileKey that has begun.
+            file: a FileKey that has begun. Of one that has ended meanwhile the lines are still good (it was truncated
+                after they were read), only nobody asks for its watermark any more.
             start: where reading stands; anything else would leave a gap or count bytes twice: ValueError.
             end: the end of what was read.
             parts: (start of line, number of deliveries, at least 1) of each surviving line, ascending. A span covers
                 its line and what follows it up to the next survivor; what precedes the first one is settled at once.
             now: when the bytes were read, on whatever clock `oldest` is to be compared with.
         """
+        if file not in self._files and 0 < file <= self._last:
+            return _tile(file, start, end, parts)
         entry = self._files[file]
         if start != entry.read_to or end < start:
             raise ValueError(f"file {file} is read to {entry.read_to}, and {start} to {end} does not follow")

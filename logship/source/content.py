@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
+from collections.abc import Mapping
 from typing import BinaryIO, Protocol
 
 from logship import compressed
@@ -64,9 +65,29 @@ class Plain:
         """Return the descriptor."""
         return self._fd
 
+    def twin(self) -> Plain:
+        """Open it once more, for another thread: whatever happens to this one, the twin's bytes are the same file's."""
+        return Plain(os.dup(self._fd))
+
     def close(self) -> None:
         """Close it."""
         os.close(self._fd)
+
+
+class Ahead:
+    """A file of which some bytes are here already; others are read where it lies."""
+
+    packed = False
+
+    def __init__(self, content: Content, found: Mapping[tuple[int, int], bytes]) -> None:
+        self._content = content
+        self._found = found
+        self.stat, self.fileno, self.close = content.stat, content.fileno, content.close
+
+    def pread(self, size: int, at: int) -> bytes:
+        """Return up to ``size`` bytes from ``at``."""
+        found = self._found.get((size, at))
+        return self._content.pread(size, at) if found is None else found
 
 
 class Unpacked:

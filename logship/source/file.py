@@ -8,11 +8,12 @@ its content is swapped (`adopt`), its key and offset stay. When what was read do
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from collections.abc import Callable
+from contextlib import closing, suppress
 
 from logship.progress.fingerprint import BEFORE, HEAD, Anchor, Fingerprint
 from logship.records import Chunk
-from logship.source.content import Content
+from logship.source.content import Ahead, Content, Plain
 from logship.source.lines import BLOCK, LIMIT, Cut, Lines, Piece
 
 _TURN = 8
@@ -39,6 +40,7 @@ class LogFile:
         gone: why nothing new is expected ("rotated", "deleted", ...); "" for a live file.
         ending: what is left without a line end is to be passed on, and then the file has ``ended``.
         stirred: it was touched without growing, and what was read still stands: perhaps it was longer in between.
+        far: its disk is slow: nothing is read to look at growth, or to save a position; the last chunk's end serves.
         failures: how many times in a row it was found damaged: a compressed file that is broken, or not complete yet.
         not_before: when to open it again after that, on the caller's clock.
         quiet_since: since when nothing was left to read, on the caller's clock; None while there is.
@@ -56,14 +58,16 @@ class LogFile:
         self.ending = self.ended = False
         self.quiet_since: float | None = None
         self.links = 1
+        self.far = False
         self.failures = 0
         self.not_before = 0.0
+        self._ahead: tuple[Content, dict[tuple[int, int], bytes]] | None = None
         self.ready = self.stirred = False
         self._lines = Lines(offset, cut)
         self._head = content.pread(HEAD, 0)
         self._before = _before(content, offset)
         self._saved = offset, Anchor.of(self._before)
-        self._marks: list[tuple[int, bytes]] = []  # of a compressed file: offsets behind us, for anchors
+        self._marks: list[tuple[int, bytes]] = []  # of a file that is costly to read again: offsets, for anchors
         self._state = 0, 0, 0
         self._enter(content)
 
@@ -109,8 +113,9 @@ class LogFile:
         state = seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns
         self.links = seen.st_nlink
         if state != self._state:
-            self._check(content, seen.st_size)
-            if len(self._head) < HEAD:
+            if not (self.far and seen.st_size > self._state[0]):  # `read` will check it, with bytes fetched ahead
+                self._check(content, seen.st_size)
+            if len(self._head) < HEAD and not self.far:
                 self._head = _longer(self._head, content.pread(HEAD, 0))
             # All that may fail is done: an error leaves the change to be noticed by the next look.
             self.stirred |= seen.st_size <= self._state[0]
@@ -128,10 +133,13 @@ class LogFile:
             TruncatedError: the bytes before the offset have changed; nothing was passed on.
             OSError: it cannot be read at present; nothing was passed on.
         """
-        content = self.content
+        content, turn = self.content, _TURN
         if content is None:
             return None
-        for _ in range(_TURN):
+        if self._ahead and self._ahead[0] is content:
+            content, turn = Ahead(*self._ahead), 1
+        self._ahead = None
+        for _ in range(turn):
             size, at = self._lines.want()
             block = content.pread(size, at)
             # After reading: whatever happens later, these bytes stood behind the ones we know.
@@ -144,6 +152,23 @@ class LogFile:
                 self._settle_end(at + len(block), short=True)
                 return self._last(content) if self.ending else None
         return None
+
+    def read_ahead(self) -> Callable[[], None] | None:
+        """Return what fetches the bytes that `read` will ask for, to be called in another thread; None: nothing can.
+
+        It changes nothing but the bytes at hand. An error is left to `read`, which meets it again.
+        """
+        content, before = self.content, len(self._before)
+        if not isinstance(content, Plain):
+            return None
+        wanted = [self._lines.want(), (before, self.offset - before), (len(self._head), 0), (HEAD, 0)]
+        twin = content.twin()
+
+        def fetch() -> None:
+            with suppress(OSError), closing(twin):
+                self._ahead = content, {each: twin.pread(*each) for each in wanted}
+
+        return fetch
 
     def assign(self, source: str, cut: Cut | None) -> None:
         """Belong to another source, or to the same one with another idea of logical lines, from the next read on."""
@@ -169,8 +194,8 @@ class LogFile:
     def position_at(self, watermark: int) -> Proof:
         """Return where to resume, with its proof, for what is settled up to ``watermark``.
 
-        It is the watermark itself wherever its anchor can be had. In a compressed file, or one that is closed at the
-        moment, it may be an earlier one.
+        It is the watermark itself wherever its anchor can be had. In a compressed file, one on a slow disk, or one that
+        is closed at the moment, it may be an earlier one.
         """
         if self._saved[0] != watermark:
             self._saved = self._anchor(watermark) or self._saved
@@ -219,7 +244,7 @@ class LogFile:
         if len(self._head) < HEAD:
             with suppress(OSError):
                 self._head = _longer(self._head, content.pread(HEAD, 0))
-        if content.packed:
+        if content.packed or self.far:
             self._marks.append((piece.end, self._before))
         return Chunk(self.key, self.source, self.path, piece.data, piece.start, piece.end, final, piece.oversized)
 
@@ -237,7 +262,7 @@ class LogFile:
             return watermark, Anchor.of(self._before)
         if self.content is None:
             return None
-        if self.content.packed:
+        if self.content.packed or self.far:
             settled = [mark for mark in self._marks if mark[0] <= watermark]
             del self._marks[: max(len(settled) - 1, 0)]
             return (settled[-1][0], Anchor.of(settled[-1][1])) if settled else None

@@ -31,6 +31,7 @@ from logship.records import Chunk
 from logship.source import content, paths, report, search, siblings
 from logship.source import file as files
 from logship.source.file import LogFile, TruncatedError
+from logship.source.lines import BLOCK
 from logship.source.openfiles import SOON, SWEEP, OpenFiles
 from logship.source.paths import Followed, Match
 from logship.source.report import Gauges
@@ -57,6 +58,12 @@ _HURRY = 2.0
 
 _DAMAGED = 8
 """Times that a damaged compressed file is opened again: some five minutes, in which it may be written to its end."""
+
+_SLOW = 0.02
+"""Seconds that a read may take before the next one from that disk is left to a thread."""
+
+_AT_A_TIME = 64
+"""Logs that are looked at in one step of the loop: a few milliseconds."""
 
 _EVENT_GAP = 0.1
 """Seconds between two scans that events ask for: a flood of files must not cost more than that."""
@@ -135,6 +142,7 @@ class Tailer:
         self._more = asyncio.Event()
         self._watcher: asyncio.Task[None] | None = None
         self._stopping = False
+        self._slow: dict[int, bool] = {}  # by device: whether the last read kept us waiting
 
     async def chunks(self) -> AsyncIterator[Chunk]:
         """Yield chunks as long as it is followed, or with ``once`` until all is read.
@@ -149,7 +157,7 @@ class Tailer:
     async def look(self) -> None:
         """Scan the directories, look at every file, and search for what is missing, whatever the clock says."""
         await self._scan()
-        self._sweep()
+        await self._sweep()
         await self._find()
 
     def take(self) -> Chunk | None:
@@ -231,6 +239,7 @@ class Tailer:
         watcher.add_done_callback(lambda _: self._more.set())
         try:
             while not self._stopping:
+                await self._fetch()
                 if chunk := self.take():
                     yield chunk
                     await asyncio.sleep(0)
@@ -272,7 +281,7 @@ class Tailer:
         if scanning:
             await self._scan()
         if scanning or moved or SWEEP in noticed or self._clock() >= self._swept + self._timing.sweep:
-            self._sweep()
+            await self._sweep()
         for trail, file in self._open.due(noticed):
             self._look_at(trail, file)
         await self._find()
@@ -436,11 +445,13 @@ class Tailer:
 
     # Looking: at paths and files.
 
-    def _sweep(self) -> None:
-        """Look at every path and every open file."""
+    async def _sweep(self) -> None:
+        """Look at every path and every open file, a few at a time: there may be thousands."""
         self._swept = self._clock()
         self._open.starved = False
-        for trail in list(self._trails.values()):
+        for number, trail in enumerate(list(self._trails.values()), start=1):
+            if not number % _AT_A_TIME:
+                await asyncio.sleep(0)
             if not trail.dropped:
                 self._trace(trail)
             for file in list(trail.files):
@@ -517,6 +528,7 @@ class Tailer:
         if file.content is None:
             self._reopen(trail, file)
             return
+        file.far = self._slow.get(file.device, False)
         try:
             ready = file.look() or self._open.is_growing(file)
         except TruncatedError:
@@ -588,7 +600,10 @@ class Tailer:
         if file is None:
             return None
         try:
+            began = self._clock()
             chunk = file.read()
+            if self._clock() - began > _SLOW:
+                self._slow[file.device] = True
         except TruncatedError:
             self._search.truncated(trail, file)
             self._wakeup.nudge(SOON)
@@ -602,6 +617,21 @@ class Tailer:
         if not file.ready:
             self._rest(trail, file)
         return chunk
+
+    async def _fetch(self) -> None:
+        """Read the next bytes in a thread, where the disk is slow or nobody knows yet: the loop has others to serve.
+
+        In general they are in memory already, and a thread would cost more than the read.
+        """
+        file = self._queue[0].next() if self._queue else None
+        if file is None or not self._slow.get(file.device, file.behind > BLOCK):
+            return
+        fetch = None
+        with contextlib.suppress(OSError):
+            fetch = file.read_ahead()
+        if fetch is not None:
+            device, took = file.device, await asyncio.to_thread(_timed, fetch, self._clock)
+            self._slow[device] = took > _SLOW / 2
 
     def _stumble(self, trail: Trail, file: LogFile, error: OSError) -> None:
         """Close what could not be read, to open it again. A compressed file that stays damaged is given up."""
@@ -689,6 +719,12 @@ def _survey(sources: Sequence[Followed], known: Mapping[str, Mapping[Id, Fingerp
             if listing.has_more(os.path.realpath(path), {inode for _, inode in ids}):
                 grown.add(path)
     return found, grown
+
+
+def _timed(call: Callable[[], None], clock: Callable[[], float]) -> float:
+    began = clock()
+    call()
+    return clock() - began
 
 
 def _identity(path: str) -> Id | None:

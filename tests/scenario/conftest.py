@@ -161,6 +161,7 @@ class World:
         self.log.touch()
         self.directory, self.url = directory, url
         self.state = directory / "state"
+        self.followed = self.log
         self.extra = self.others = self.destination = ""
         self.grace = "200ms"
 
@@ -178,7 +179,7 @@ state_dir: {self.directory}/state
 admin: null
 grace_period: {self.grace}
 destinations: {{here: {{url: "{self.url}", retry: {{initial: 10ms, max: 50ms}}{self.destination}}}{self.others}}}
-sources: [{{path: {self.log}, site: "https://example.com", start_at: beginning}}]
+sources: [{{path: "{self.followed}", site: "https://example.com", start_at: beginning}}]
 {self.extra}
 """
         path = self.directory / "logship.yaml"

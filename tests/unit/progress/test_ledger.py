@@ -152,3 +152,15 @@ def test_nothing_piles_up_when_nobody_asks():
     entry = ledger._files[1]
     assert len(entry.spans) == 0
     assert len(entry.reads) <= 1
+
+
+def test_lines_of_a_file_that_ended_meanwhile_are_still_delivered():
+    """They were read, then it was truncated, and only then they are opened: they are no less true for that."""
+    ledger = begun()
+    ledger.open(1, 0, 10, [(0, 1)])
+    ledger.end(1)
+    (span,) = ledger.open(1, 10, 20, [(12, 1)])
+    ledger.settle(span)
+    assert ledger.unsettled() == 0
+    with pytest.raises(KeyError):
+        ledger.open(2, 0, 10, [])

@@ -1,0 +1,146 @@
+"""The loop has others to serve: answers, health checks, the service manager. Nothing that is read may keep it long."""
+
+import asyncio
+import os
+import threading
+import time
+
+import pytest
+
+
+@pytest.fixture
+def log(tmp_path):
+    path = tmp_path / "access.log"
+    path.write_bytes(b"first\n")
+    return path
+
+
+def lines(start, end):
+    return [f"line {number} {'x' * 200}" for number in range(start, end)]
+
+
+def add(path, *what):
+    with path.open("a") as file:
+        file.writelines(f"{line}\n" for line in what)
+
+
+async def read(tail, count):
+    """Take chunks as the pipeline does, until so many lines have come."""
+    async with asyncio.timeout(60):
+        async for chunk in tail.tailer.chunks():
+            tail.account(chunk)
+            if len(tail.lines()) >= count:
+                tail.tailer.stop()
+
+
+async def test_a_slow_disk_does_not_hold_up_the_loop(follow, log, monkeypatch):
+    """G10: once it is known to be slow nothing is read in the loop's own thread, not even to save a position."""
+    tail = follow(log, clock=time.monotonic)
+    await tail.read()
+    assert tail.lines() == ["first"]
+    real, readers = os.pread, []
+
+    def slow(*where):
+        readers.append(threading.current_thread())
+        time.sleep(0.05)
+        return real(*where)
+
+    monkeypatch.setattr(os, "pread", slow)
+    tail.tailer._slow[log.stat().st_dev] = True  # as the first slow read leaves it
+    add(log, *lines(0, 2000))
+    await read(tail, 2001)
+    positions = tail.tailer.positions()
+    assert readers
+    assert threading.main_thread() not in readers
+    assert tail.lines()[1:] == lines(0, 2000)
+    assert positions[0].offset == log.stat().st_size
+
+
+async def test_the_first_slow_read_is_remembered(follow, log, monkeypatch):
+    """And forgotten when the disk is quick again."""
+    tail = follow(log, clock=time.monotonic)
+    await tail.read()
+    (device,) = {log.stat().st_dev}
+    real = os.pread
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pread", lambda *where: (time.sleep(0.03), real(*where))[1])
+        add(log, *lines(0, 10))
+        await tail.read()
+        assert tail.tailer._slow[device]
+    add(log, *lines(10, 3000))
+    await read(tail, 3001)
+    assert tail.lines()[1:] == lines(0, 3000)
+    assert not tail.tailer._slow[device]
+
+
+async def test_truncated_on_a_slow_disk(follow, log, monkeypatch):
+    """What was fetched ahead was true when it was fetched; what stands there now is read next."""
+    tail = follow(log)
+    tail.tailer._slow[log.stat().st_dev] = True
+    await tail.read()
+    add(log, *lines(0, 10))
+    assert await tail.read() == lines(0, 10)
+    os.truncate(log, 0)
+    add(log, *lines(10, 30))
+    assert await tail.read() == lines(10, 30)
+    os.truncate(log, 0)
+    add(log, *lines(30, 33))
+    assert await tail.read() == lines(30, 33)
+
+
+async def test_fetched_bytes_of_a_file_that_is_gone_are_not_used(follow, log, tmp_path):
+    """Between fetching and reading the file was cut: its new content is another generation's."""
+    tail = follow(log)
+    await tail.read()
+    add(log, *lines(0, 10))
+    await tail.tailer.look()
+    (file,) = tail.tailer._trails[str(log)].files
+    fetch = file.read_ahead()
+    os.truncate(log, 0)
+    add(log, *lines(10, 13))
+    fetch()
+    tail.take()
+    got = [*tail.lines(), *(await tail.read())]
+    assert got[-3:] == lines(10, 13)
+    assert len(got) == len(set(got))
+
+
+@pytest.fixture
+def steps(monkeypatch):
+    """CPU seconds of every step of the loop: time that passes while others have the processor is none of ours."""
+    taken, run = [], asyncio.Handle._run
+
+    def timed(handle):
+        began = time.thread_time()
+        run(handle)
+        taken.append(time.thread_time() - began)
+
+    monkeypatch.setattr(asyncio.Handle, "_run", timed)
+    return taken
+
+
+async def test_a_backlog_does_not_make_the_newest_line_of_another_log_late(make_world, api, steps):
+    """G10, G2: 100 MB wait in one log; a line of another is sent in a moment, and no step of the loop is long."""
+    world = make_world(api.url)
+    world.followed = world.directory / "*.log"
+    asset = f"{world.line('/style.css?' + 'x' * 100)}\n" * 1000
+    with world.log.open("w") as busy:
+        for _ in range(100_000_000 // len(asset)):
+            busy.write(asset)
+    quiet = world.directory / "quiet.log"
+    quiet.touch()
+    late = []
+    async with world.running() as pipeline:
+        await world.until(lambda: pipeline.following)
+        steps.clear()
+        while sum(each["behind"] for each in pipeline.status()["files"]) > 5_000_000:
+            began = time.perf_counter()
+            add(quiet, world.line(f"/now/{len(late)}"))
+            while len(api.taken) <= len(late):
+                await asyncio.sleep(0.001)
+            late.append(time.perf_counter() - began)
+    long = [step for step in steps if step > 0.02]
+    print(f"{len(late)} lines, the latest after {max(late):.3f} s; longest step {max(steps) * 1000:.0f} ms")
+    assert len(late) > 5
+    assert max(late) < 1.5  # a sweep, should file events not come in time
+    assert len(long) <= 5  # what is imported at the first page view, the fork of the second process; a few of chance
