@@ -73,9 +73,20 @@ _FRACTIONS = {"msec_frac": "%f", "usec_frac": "%f"}
 _BETWEEN = re.compile(rb"[ T.,:/_-]{1,3}")
 
 
+def is_directive(text: str) -> bool:
+    """Tell whether text is a whole ``LogFormat``."""
+    return text.lower().startswith("logformat")
+
+
 def is_format(text: str) -> bool:
-    """Tell whether text is a ``LogFormat`` directive or holds Apache's fields."""
-    return text.lower().startswith("logformat") or _DIRECTIVE.search(text) is not None
+    """Tell whether text holds something that looks like Apache's fields."""
+    return _DIRECTIVE.search(text) is not None
+
+
+def knows(text: str) -> bool:
+    """Tell whether text holds a field that Apache has."""
+    found = (match for match in _DIRECTIVE.finditer(text) if not match[1])
+    return any(match[5] in _LETTER_FIELDS or match[5] in _ARGUMENTS for match in found)
 
 
 def read(text: str) -> tuple[tuple[Piece, ...], str]:

@@ -70,11 +70,29 @@ def _from_text(text: str) -> LogFormat:
         return _w3c(text.removeprefix("#Fields:"))
     if (captures := haproxy.captures(text)) is not None:
         return _labelled("haproxy", haproxy.KEYS, captures)
-    if nginx.is_format(text):
-        return _text_format("nginx", "nginx", *nginx.read(text))
-    if apache.is_format(text):
-        return _text_format("apache", "apache", *apache.read(text))
-    raise FormatError(f"{text!r} is neither a format's name nor an nginx or Apache format string")
+    family = _family(text)
+    return _text_format(family, family, *_FAMILIES[family].read(text))
+
+
+_FAMILIES = {"nginx": nginx, "apache": apache}
+
+
+def _family(text: str) -> str:
+    """Return whose format string it is. What either could have written is believed by the fields that it knows."""
+    for family, language in _FAMILIES.items():
+        if language.is_directive(text):
+            return family
+    found = [family for family, language in _FAMILIES.items() if language.is_format(text)]
+    if len(found) > 1:
+        found = [family for family in found if _FAMILIES[family].knows(text)] or found
+    if len(found) > 1:
+        raise FormatError(
+            "the format can be read as nginx's ($name) and as Apache's (%x); give the whole directive, "
+            "log_format NAME '...' or LogFormat \"...\" NAME"
+        )
+    if not found:
+        raise FormatError(f"{text!r} is neither a format's name nor an nginx or Apache format string")
+    return found[0]
 
 
 def _from_mapping(spec: Mapping[str, Mapping[str, str] | str]) -> LogFormat:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 
 from logship.parser.fields import Field, FormatError, Piece, joined
 
+_PREFIXES = ("http_", "sent_http_", "upstream_", "cookie_", "arg_")
 _ESCAPES = ("default", "json", "none")
 _VARIABLE = re.compile(r"\$(?:\{([A-Za-z0-9_]*)\}|([A-Za-z0-9_]+))")
 _TOKEN = re.compile(
@@ -63,9 +64,20 @@ def _table() -> Iterator[Field]:
 VARIABLES: Mapping[str, Field] = {field.name: field for field in _table()}
 
 
+def is_directive(text: str) -> bool:
+    """Tell whether text is a whole ``log_format``, or what follows its name."""
+    return text.startswith(("log_format", "escape="))
+
+
 def is_format(text: str) -> bool:
-    """Tell whether text is a ``log_format`` directive or holds nginx variables."""
-    return text.startswith("log_format") or _VARIABLE.search(text) is not None
+    """Tell whether text holds something that looks like nginx's variables."""
+    return _VARIABLE.search(text) is not None
+
+
+def knows(text: str) -> bool:
+    """Tell whether text holds a variable that nginx has: one of ours by name, or a header."""
+    names = {match[1] or match[2] or "" for match in _VARIABLE.finditer(text)}
+    return any(name in VARIABLES or name.startswith(_PREFIXES) for name in names)
 
 
 def read(text: str) -> tuple[tuple[Piece, ...], str]:

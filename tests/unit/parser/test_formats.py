@@ -108,9 +108,32 @@ def test_format_reads_its_lines(spec, line, expected):
         assert getattr(found, name) == value, name
 
 
+APACHES = ' %t "%r" %>s "%{User-Agent}i"'
+NGINXS = ' [$time_local] "$request" $status "$http_user_agent"'
+
+
+@pytest.mark.parametrize(
+    ("spec", "head", "name"),
+    [
+        ("%h cost=$price" + APACHES, b"203.0.113.7 cost=$price", "remote_host"),
+        (f"LogFormat '%h $remote_addr{APACHES}'", b"203.0.113.7 $remote_addr", "remote_host"),
+        ("100%! $remote_addr" + NGINXS, b"100%! 203.0.113.7", "remote_addr"),
+        ("%d $remote_addr" + NGINXS, b"%d 203.0.113.7", "remote_addr"),
+        (f"log_format x '%h $remote_addr{NGINXS}';", b"%h 203.0.113.7", "remote_addr"),
+    ],
+)
+def test_a_servers_format_is_not_taken_for_the_others(spec, head, name):
+    """A word with a dollar is text to Apache, and a percent sign is text to nginx."""
+    line = head + b' [10/Oct/2025:13:55:36 +0000] "GET /p HTTP/1.1" 200 "UA"'
+    found = parse(spec, line, log_fields=frozenset((name,)))
+    assert (found.client_ip, found.path, found.user_agent) == ("203.0.113.7", "/p", "UA")
+    assert found.log == {name: "203.0.113.7"}
+
+
 @pytest.mark.parametrize(
     ("spec", "text"),
     [
+        ("%h $remote_addr %t", "can be read as nginx's .* and as Apache's .*give the whole directive"),
         ("combind", r'\'combind\' is no known format \(did you mean "combined"\?\); known are combined, common'),
         ("auto", "decided by the log's first lines"),
         ("hello world", "neither a format's name nor an nginx or Apache format string"),
