@@ -26,12 +26,14 @@ from logship.errors import ConfigError, LogshipError
 from logship.metrics import Metrics
 from logship.pipeline import Pipeline
 from logship.progress.checkpoint import Checkpoint
+from logship.rates import Rates
 from logship.servicemanager import ServiceManager
 
 log = structlog.get_logger(__name__)
 
 _READY_LOOK = 0.1  # seconds between two looks until READY was said
 _WAIT_FOR_API = 30.0  # seconds; the unit's TimeoutStartSec is twice that
+_NOTE_EVERY = 1.0  # seconds between two notes of the totals, for the rates
 _LOOK_EVERY = 1.0  # seconds between two looks at the configuration file
 _AFTER_DAMAGE = {
     "previous": "what was settled since the save before is sent again",
@@ -68,6 +70,7 @@ class Daemon:
         self.reloads = Reload()
         self._pipeline: Pipeline | None = None
         self._started = time.time()
+        self._rates = Rates()
 
     async def run(self) -> None:
         """Run until stopped. Raise ConfigError or StateError when it cannot start."""
@@ -95,10 +98,13 @@ class Daemon:
                 from logship import admin  # brings aiohttp's server, which `run --once` can do without
 
                 await stack.enter_async_context(admin.serve(loaded.admin, self))
+            if not self._once:
+                await stack.enter_async_context(self.pipeline.tap.serve(loaded.state_dir))
             running = asyncio.ensure_future(self.pipeline.run())
             side = [asyncio.ensure_future(self._report_to_manager())]
             if not self._once:
                 side.append(asyncio.ensure_future(self._watch_config(loaded)))
+                side.append(asyncio.ensure_future(self._note_rates()))
             self._running = running
             log.info("logship.started", version=__version__, config=str(self.config), pid=os.getpid())
             try:
@@ -146,7 +152,7 @@ class Daemon:
     def bytes_read(self) -> tuple[int, int]:
         """How many bytes were read of all the followed files, and how many there are."""
         files = self._pipeline.status()["files"] if self._pipeline is not None else []
-        return sum(file["offset"] for file in files), sum(file["size"] for file in files)
+        return sum(file.get("offset", 0) for file in files), sum(file.get("size", 0) for file in files)
 
     def status(self) -> dict[str, Any]:
         """Tell everything an operator asks for, as JSON-able values."""
@@ -158,6 +164,7 @@ class Daemon:
             "ready": self.ready(),
             "stopping": self.pipeline.stopping,
             "reload": self.reloads.as_json(),
+            "rates": self._rates.as_json(),
             **self.pipeline.status(),
         }
 
@@ -189,6 +196,11 @@ class Daemon:
         while True:
             self._manager.tell("WATCHDOG=1", f"STATUS={self.pipeline.summary()}")
             await asyncio.sleep(self._manager.interval)
+
+    async def _note_rates(self) -> None:
+        while True:
+            self._rates.note(time.monotonic(), self.pipeline.lines_read, self.events_sent)
+            await asyncio.sleep(_NOTE_EVERY)
 
     # -- the configuration
 

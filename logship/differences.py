@@ -91,7 +91,7 @@ def _told(key: Key, value: Any) -> str | None:
 
 def _written(key: Key, value: Any) -> str:
     if isinstance(value, AdminSettings):
-        return f"{value.host}:{value.port}"
+        return " as ".join((f"{value.host}:{value.port}", *value.hosts))
     return ", ".join(map(str, value)) if isinstance(value, tuple) else key.kind.show(value)
 
 

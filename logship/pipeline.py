@@ -21,6 +21,7 @@ import structlog
 
 from logship.backlog import Sifting
 from logship.deadletter import DeadLetters
+from logship.decisions import Judge, written_names
 from logship.dispatcher.destination import Destination
 from logship.metrics import Metrics
 from logship.plan import Plan
@@ -33,6 +34,7 @@ from logship.sieve import Sieve, Sifted
 from logship.source.paths import Followed
 from logship.source.tailer import Tailer
 from logship.source.watch import Wakeup
+from logship.tap import Tap
 
 log = structlog.get_logger(__name__)
 
@@ -73,6 +75,7 @@ class Pipeline:
         )
         self._lines: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self.delivered = 0
+        self.tap = Tap(time.monotonic)
         self.saved = True  # whether the last checkpoint reached the disk
         self.unsettled_at_stop = 0
 
@@ -136,10 +139,25 @@ class Pipeline:
             "files": self._tailer.status(),
             "destinations": [destination.status() for destination in self._destinations.values()],
             "lines": {name: dict(counts) for name, counts in self._lines.items()},
+            "reasons": self._reasons(),
             "unsettled_lines": self._ledger.unsettled(),
             "oldest_unsettled_seconds": self._oldest_unsettled(),
             "checkpoint_saved": self.saved,
         }
+
+    def _reasons(self) -> dict[str, dict[str, dict[str, int]]]:
+        """Tell by source why lines became no event, as the metrics have counted it."""
+        told: defaultdict[str, dict[str, dict[str, int]]] = defaultdict(lambda: {"dropped": {}, "unparsed": {}})
+        for kind, counter in (("dropped", self._metrics.lines_dropped), ("unparsed", self._metrics.lines_unparsed)):
+            for sample in (each for metric in counter.collect() for each in metric.samples):
+                if sample.name.endswith("_total"):
+                    told[sample.labels["source"]][kind][sample.labels["reason"]] = int(sample.value)
+        return dict(told)
+
+    @property
+    def lines_read(self) -> int:
+        """How many lines were read so far, of every source."""
+        return sum(counts["read"] for counts in self._lines.values())
 
     def summary(self) -> str:
         """Say in one line how it goes, for the service manager."""
@@ -155,6 +173,8 @@ class Pipeline:
     async def _take(self, chunk: Chunk, sifted: Sifted) -> None:
         deliveries = self._open(chunk, sifted)
         self._count(chunk, sifted)
+        if self.tap.listened:
+            self._show(chunk)
         destinations = self._destinations  # of the plan that routed them: another may be applied while we wait
         for name, batch in deliveries.items():
             self._metrics.events_routed.labels(name).inc(len(batch))
@@ -223,6 +243,14 @@ class Pipeline:
                 lines=sum(sifted.unparsed.values()),
                 help="logship explain shows why",
             )
+
+    def _show(self, chunk: Chunk) -> None:
+        """Show some of a chunk's lines to those who asked for it."""
+        source, parser = self.plan.sources.get(chunk.source), self._sieves[chunk.source].parser(chunk.path)
+        if source is not None and parser is not None:
+            age, rules = self.plan.settings.max_event_age, self.plan.rules.expanded
+            oldest = time.time() - age if age is not None else None
+            self.tap.show(chunk, Judge(parser, source.table, oldest, written_names(rules)))
 
     # -- stopping
 

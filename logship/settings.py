@@ -62,6 +62,7 @@ class AdminSettings:
 
     host: str = "127.0.0.1"
     port: int = 9469
+    hosts: tuple[str, ...] = ()
 
 
 _ADMIN = Section(
@@ -71,9 +72,16 @@ _ADMIN = Section(
             Text("an address with a port", notations.listen, show=lambda pair: f"{pair[0]}:{pair[1]}"),
             ("127.0.0.1", 9469),
             "Address and port of health, metrics and the status page; IPv6 in brackets: `[::1]:9469`.",
-        )
+        ),
+        Key(
+            "hosts",
+            Several(Text("a host", notations.host_pattern), "a list of hosts"),
+            (),
+            "Names under which it may be asked besides addresses and local names, wildcards allowed: a scraper's name "
+            "for this machine. Others are not answered, since any web page could make its own name point here.",
+        ),
     ],
-    lambda _, values: AdminSettings(*values.get("listen", ())),
+    lambda _, values: replace(AdminSettings(*values.get("listen", ())), hosts=values.get("hosts", ())),
     meaning="Where health, metrics and the status page are served.",
 )
 
@@ -902,7 +910,7 @@ def _hostless(settings: Settings) -> Iterator[Problem]:
     for source in settings.sources:
         if source.site or f"{source.where}.site" in settings.places:
             continue
-        if source.format in HOSTLESS:
+        if isinstance(source.format, str) and source.format in HOSTLESS:
             yield Problem(
                 source.where,
                 f'the format {quoted(source.format)} has no host; add "site: https://example.com", your own',

@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 import urllib.request
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,11 @@ rules: [{{preset: pageviews}}]
             await task
         finally:
             task.cancel()
+
+    def write(self, *targets):
+        when = datetime.now(UTC).strftime("%d/%b/%Y:%H:%M:%S +0000")
+        with self.log.open("a") as log:
+            log.writelines(f'203.0.113.7 - - [{when}] "GET {t} HTTP/1.1" 200 5 "-" "{FIREFOX}"\n' for t in targets)
 
     async def ask(self, path):
         return await asyncio.to_thread(self._ask, path)
@@ -188,3 +194,20 @@ async def test_the_reload_command_waits_and_tells(house):
         assert code == 1
         assert "logship.yaml:6:" in err
         assert "did you mean" in err
+
+
+async def test_the_tap_shows_what_a_running_daemon_decides(house):
+    """`logship tap` prints lines as they are read; without a daemon it says that there is none."""
+    async with house.running():
+        looking = asyncio.ensure_future(logship("tap", "-c", house.config, "-n", "1", "--only", "event"))
+        while not looking.done():
+            house.write("/pricing?token=hunter2")
+            await asyncio.sleep(0.1)
+        code, out, _ = looking.result()
+        assert (code, out) == (
+            0,
+            'event    GET /pricing?… 200  203.0.x.x person -> pageview for example.com to here, rule "pageviews"\n',
+        )
+    code, _, err = await logship("tap", "-c", house.config)
+    assert code == 1
+    assert "no daemon is running with the state directory" in err

@@ -23,6 +23,8 @@ FLOORS = {
     "logship.traffic": 1,
     "logship.schema": 2,
     "logship.differences": 2,
+    "logship.rates": 1,
+    "logship.statuspage": 1,
     "logship.compressed": 1,
     "logship.durable": 1,
     "logship.logs": 1,
@@ -77,7 +79,7 @@ PURE = {
     ),
     *("logship.dispatcher.retry", "logship.dispatcher.request", "logship.progress.ledger"),
     *("logship.progress.fingerprint", "logship.parser", "logship.router", "logship.differences"),
-    "logship.decisions",
+    *("logship.decisions", "logship.rates", "logship.statuspage"),
 }
 IMPURE = {
     *("asyncio", "aiohttp", "uvloop", "socket", "ssl", "selectors", "threading", "subprocess", "watchdog"),

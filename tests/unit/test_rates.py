@@ -1,0 +1,38 @@
+"""How fast it goes, from totals noted once a second."""
+
+from logship.rates import Rates
+
+
+def noted(seconds, lines=100, events=10):
+    rates = Rates()
+    for second in range(seconds + 1):
+        rates.note(1000.0 + second, second * lines, second * events)
+    return rates.as_json()
+
+
+def test_a_steady_flow_is_its_rate():
+    """Now, and in each step of the history."""
+    told = noted(20)
+    assert (told["lines_per_second"], told["events_per_second"]) == (100.0, 10.0)
+    assert told["history"]["events"] == [10.0] * 4
+
+
+def test_nothing_noted_is_no_rate():
+    """Nor is a single moment."""
+    assert Rates().as_json()["lines_per_second"] == 0.0
+    assert noted(0)["history"]["events"] == []
+
+
+def test_now_is_the_last_ten_seconds():
+    """A flow that ended long ago is history."""
+    rates = Rates()
+    for second in range(41):
+        rates.note(float(second), min(second, 20) * 50, 0)
+    told = rates.as_json()
+    assert told["lines_per_second"] == 0.0
+    assert told["history"]["lines"] == [50.0] * 4 + [0.0] * 4
+
+
+def test_history_is_bounded():
+    """Five minutes, however long it runs."""
+    assert len(noted(4000)["history"]["lines"]) == 60
