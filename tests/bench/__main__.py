@@ -1,4 +1,4 @@
-"""Measure logship, syslog-ng and wrk in turn, round after round, on the same log and the same nginx.
+"""Measure logship, syslog-ng, GoAccess and wrk in turn, round after round, on the same log and the same nginx.
 
     python -m tests.bench [--lines N] [--runs N] [--write] [--only PROGRAM]...
 
@@ -15,13 +15,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.bench import job as jobs
-from tests.bench import programs, report, target
+from tests.bench import plots, programs, report, target
 
 _ROOT = Path(__file__).resolve().parents[2]
 
 
 def main() -> int:
-    """Run the rounds, print the tables, keep bench/latest.json."""
+    """Run the rounds, print the tables, keep bench/latest.json and bench/latest.svg."""
     options = _options()
     with tempfile.TemporaryDirectory(prefix="logship-bench-") as scratch:
         root = Path(scratch)
@@ -29,16 +29,17 @@ def main() -> int:
         whole = jobs.write(root / "access.log", options.lines)
         views = jobs.write(root / "pageviews.log", whole.pageviews, pageviews_only=True)
         print(f"The job: {whole}.")
-        with target.nginx(root / "nginx") as nginx:
+        with target.nginx(root / "nginx") as nginx, target.nginx(root / "nginx-tls", tls=True) as secure:
             programs.logship(jobs.write(root / "warm-up.log", 100), nginx, Path(tempfile.mkdtemp(dir=root)))
             try:
-                rounds = measure(whole, views, nginx, root, options.runs, options.only)
+                rounds = measure(whole, views, (nginx, secure), root, options.runs, options.only)
             except report.UnequalError as error:
                 print(f"no figures: {error}", file=sys.stderr)
                 return 1
     text = report.markdown(whole, rounds)
     print(f"\n{text}")
     report.save(_ROOT / "bench" / "latest.json", whole, rounds)
+    plots.write(_ROOT / "bench" / "latest.svg", report.bars(rounds))
     if options.write:
         report.write_figures(_ROOT / "tests" / "bench" / "README.md", text)
     return 0
@@ -54,13 +55,22 @@ def _options() -> argparse.Namespace:
 
 
 def measure(
-    whole: jobs.Job, views: jobs.Job, nginx: target.Target, root: Path, runs: int, only: list[str]
+    whole: jobs.Job,
+    views: jobs.Job,
+    servers: tuple[target.Target, target.Target],
+    root: Path,
+    runs: int,
+    only: list[str],
 ) -> dict[str, list[programs.Run]]:
     """Run every program once a round. Raises `report.UnequalError` when one did not do the whole job."""
+    nginx, secure = servers
     todo: dict[str, tuple[jobs.Job | None, Callable[[Path], programs.Run]]] = {
         "logship": (whole, lambda where: programs.logship(whole, nginx, where)),
         "syslog-ng": (whole, lambda where: programs.syslog_ng(whole, nginx, where)),
         "logship, page views only": (views, lambda where: programs.logship(views, nginx, where)),
+        "logship, page views over TLS": (views, lambda where: programs.logship(views, secure, where)),
+        "logship explain": (None, lambda where: programs.explain(whole, where)),
+        "GoAccess": (None, lambda where: programs.goaccess(whole, where)),
         "wrk": (None, lambda where: programs.wrk(nginx, where, seconds=5 if whole.lines > 100_000 else 1)),
     }
     chosen = {name: do for name, do in todo.items() if not only or name in only}

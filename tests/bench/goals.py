@@ -1,6 +1,8 @@
-"""The other goals: latency, idle cost, start, `explain`, and what grows as files and rules do.
+"""The other goals: latency, idle cost, start, formats, and what grows as files, rules and connections do.
 
     python -m tests.bench.goals [--write]
+
+Growth is also drawn, into bench/growth.svg.
 
 Each is a plain function that returns its figure; the goals stand beside them.
 """
@@ -19,21 +21,25 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tests.bench import job, programs, report, target
+from tests.bench import job, plots, programs, report, target
 
 _README = Path(__file__).with_name("README.md")
+_ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One measured thing, beside its goal where it has one."""
+    """One measured thing, beside its goal where it has one; ``run`` is a point of the plot ``of`` something."""
 
     name: str
     value: str
     goal: str = ""
+    run: programs.Run | None = None
+    of: str = ""
+    at: int = 0
 
 
 def config(root: Path, url: str, source: str, admin: int, rules: str = "") -> Path:
@@ -92,18 +98,33 @@ def start_to_ready(root: Path, times: int = 5) -> Figure:
     return Figure("start to ready", f"{statistics.median(found):.2f} s", "≤ 0.6 s")
 
 
+def help_page(root: Path, times: int = 5) -> Figure:
+    """Measure `logship --help`, the least that every command costs."""
+    found = []
+    for _ in range(times):
+        began = time.monotonic()
+        subprocess.run(
+            [programs.LOGSHIP, "--help"], check=True, capture_output=True, cwd=root, env=programs.ENVIRONMENT
+        )
+        found.append(time.monotonic() - began)
+    return Figure("--help", f"{statistics.median(found):.2f} s", "≤ 0.15 s")
+
+
 # --- latency
 
+_IDLE_GAPS = (0.001, 0.01, 0.05, 0.2)
+_BUSY_GAPS = (0.0005, 0.001, 0.002)
 
-async def latency(root: Path, lines: int = 500) -> Figure:
-    """Measure from the append of a line to its request on the wire, at uneven intervals of 1 to 200 ms."""
+
+async def latency(root: Path, lines: int = 500, gaps: tuple[float, ...] = _IDLE_GAPS) -> Figure:
+    """Measure from the append of a line to its request on the wire; ``gaps`` are the seconds between two appends."""
     log, admin, dice = root / "live.log", target.free_port(), random.Random(1)
     log.touch()
     async with _stopwatch() as (port, arrived):
         path = config(root, f"http://127.0.0.1:{port}", f"path: {log}, site: https://example.com", admin)
         process, _ = await asyncio.to_thread(start, path, admin)
         try:
-            appended = [await _append(log, number, dice) for number in range(lines)]
+            appended = [await _append(log, number, dice.choice(gaps)) for number in range(lines)]
             deadline = time.monotonic() + 10
             while len(arrived) < lines and time.monotonic() < deadline:
                 await asyncio.sleep(0.05)
@@ -113,11 +134,12 @@ async def latency(root: Path, lines: int = 500) -> Figure:
         raise RuntimeError(f"{len(arrived)} of {lines} events arrived")
     delays = sorted(1000 * (arrived[number] - at) for number, at in enumerate(appended))
     p50, p99 = delays[lines // 2], delays[lines * 99 // 100]
-    return Figure("append to request on the wire", f"p50 {p50:.1f} ms, p99 {p99:.1f} ms", "p50 ≤ 5 ms, p99 ≤ 25 ms")
+    what = f"append to request on the wire, every {1000 * gaps[0]:g} to {1000 * gaps[-1]:g} ms"
+    return Figure(what, f"p50 {p50:.1f} ms, p99 {p99:.1f} ms", "p50 ≤ 5 ms, p99 ≤ 25 ms")
 
 
-async def _append(log: Path, number: int, dice: random.Random) -> float:
-    await asyncio.sleep(dice.choice((0.001, 0.01, 0.05, 0.2)))
+async def _append(log: Path, number: int, gap: float) -> float:
+    await asyncio.sleep(gap)
     when = time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime())
     agent = "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0"
     line = f'203.0.113.{number % 250} - - [{when}] "GET /n/{number} HTTP/1.1" 200 5 "-" "{agent}"\n'
@@ -165,7 +187,8 @@ def idle(root: Path, files: int = 100, seconds: float = 20) -> Figure:
     time.sleep(seconds)
     share, memory = (_cpu(process.pid) - before) / seconds, programs.peak_rss(process.pid)
     stop(process)
-    return Figure(f"{files} idle files", f"{100 * share:.2f} % of a core, {memory / 1e6:.0f} MB", "≤ 0.3 %, ≤ 48 MB")
+    goal = "≤ 0.3 %, ≤ 48 MB" if files <= 100 else "≤ 1 %"
+    return Figure(f"{files:,} idle files", f"{100 * share:.2f} % of a core, {memory / 1e6:.0f} MB", goal)
 
 
 def _cpu(pid: int) -> float:
@@ -173,32 +196,38 @@ def _cpu(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-# --- explain
+# --- formats
 
 
-def explain(root: Path, lines: int = 500_000) -> Figure:
-    """Measure the summary of a dry run over a file."""
-    written = job.write(root / "access.log", lines)
-    command = [str(programs.LOGSHIP), "explain", "--format", "combined", "--site", "https://example.com", "--summary"]
-    began = time.monotonic()
-    subprocess.run([*command, str(written.path)], check=True, capture_output=True, cwd=root, env=programs.ENVIRONMENT)
-    return Figure(
-        "explain --summary", f"{lines / (time.monotonic() - began):,.0f} lines/s", "≥ 102,000 (2 x GoAccess's)"
-    )
+def formats(root: Path, nginx: target.Target, lines: int = 200_000) -> Iterator[Figure]:
+    """Measure the same requests as other servers write them, beside plain combined."""
+    plain: float | None = None
+    for style in job.STYLES:
+        written = job.write(root / "access.log", lines, style=style)
+        run = _once(root, nginx, written)
+        cost = run.cpu_seconds or 0.0
+        plain = plain or cost
+        yield Figure(f"format: {style}", f"{_cost(run)}: {cost / plain:.2f} x combined", "≤ 2 x")
 
 
 # --- what grows
 
 
 def growth(root: Path, nginx: target.Target, lines: int = 200_000, most: int = 1000) -> Iterator[Figure]:
-    """Measure the same lines spread over more and more files, and under more and more rules."""
+    """Measure the same lines spread over more files, under more rules, to more destinations, on more connections."""
+    plain = _spread(root / "plain", lines, 1)
     for files in (n for n in (1, 10, 100, 1000) if n <= most):
-        written = _spread(root / f"files-{files}", lines, files)
-        run = _once(root, nginx, written)
-        yield Figure(f"{lines:,} lines in {files:,} files", _cost(run))
+        run = _once(root, nginx, _spread(root / f"files-{files}", lines, files))
+        yield Figure(f"files: {files:,}", _cost(run), run=run, of="files", at=files)
     for rules in (n for n in (1, 10, 100) if n <= most):
-        written = _spread(root / f"rules-{rules}", lines, 1)
-        yield Figure(f"{rules} rules", _cost(_once(root, nginx, written, _rules(rules - 1))))
+        run = _once(root, nginx, plain, rules=_rules(rules - 1))
+        yield Figure(f"rules: {rules}", _cost(run), run=run, of="rules", at=rules)
+    for number in (1, 2, 4):
+        run = _once(root, nginx, plain, destinations=number)
+        yield Figure(f"destinations: {number}", _cost(run), run=run, of="destinations", at=number)
+    for number in (1, 16, 64):
+        run = _once(root, nginx, plain, connections=number)
+        yield Figure(f"connections: {number}", _cost(run), run=run, of="connections", at=number)
 
 
 def _spread(directory: Path, lines: int, files: int) -> job.Job:
@@ -215,26 +244,39 @@ def _rules(number: int) -> str:
     return f"rules:\n{asked}  - preset: pageviews\n"
 
 
-def _once(root: Path, nginx: target.Target, written: job.Job, rules: str = "") -> programs.Run:
+def _once(
+    root: Path,
+    nginx: target.Target,
+    written: job.Job,
+    *,
+    rules: str = "",
+    destinations: int = 1,
+    connections: int = 16,
+) -> programs.Run:
     with tempfile.TemporaryDirectory(dir=root) as fresh:
-        run = programs.logship(written, nginx, Path(fresh), rules)
-    report.require_equal_work(written, "logship", run)
+        run = programs.logship(
+            written, nginx, Path(fresh), rules=rules, destinations=destinations, connections=connections
+        )
+    report.require_equal_work(replace(written, pageviews=written.pageviews * destinations), "logship", run)
     return run
 
 
 def _cost(run: programs.Run) -> str:
     of = run.figures
-    return f"{of['lines_per_s']:,.0f} lines/s, {of['cpu_us_per_line']:.1f} µs/line, {of['peak_rss_mb']:.0f} MB"
+    return f"{of['lines_per_s']:,.0f} lines/s, {of['cpu_us_per_line']:.1f} µs/line, {of['peak_memory_mb']:.0f} MB"
 
 
 def measure(root: Path) -> Iterator[Figure]:
     """Measure everything, one thing after the other."""
     fresh = (Path(tempfile.mkdtemp(dir=root)) for _ in iter(int, 1))
     yield start_to_ready(next(fresh))
+    yield help_page(next(fresh))
     yield asyncio.run(latency(next(fresh)))
+    yield asyncio.run(latency(next(fresh), 2000, _BUSY_GAPS))
     yield idle(next(fresh))
-    yield explain(next(fresh))
+    yield idle(next(fresh), files=1000)
     with target.nginx(next(fresh)) as nginx:
+        yield from formats(next(fresh), nginx)
         yield from growth(next(fresh), nginx)
 
 
@@ -244,10 +286,15 @@ def main() -> int:
     parser.add_argument("--write", action="store_true", help="put the figures into tests/bench/README.md")
     options = parser.parse_args()
     lines = ["| what | measured | goal |", "|---|---|---|"]
+    drawn: dict[str, list[tuple[str, float]]] = {}
     with tempfile.TemporaryDirectory(prefix="logship-bench-") as scratch:
         for figure in measure(Path(scratch)):
             lines.append(f"| {figure.name} | {figure.value} | {figure.goal} |")
             print(lines[-1], flush=True)
+            if figure.run is not None:
+                point = (f"{figure.at:,}", figure.run.figures["lines_per_s"])
+                drawn.setdefault(f"lines/s by number of {figure.of}", []).append(point)
+    plots.write(_ROOT / "bench" / "growth.svg", drawn)
     if options.write:
         report.write_figures(_README, "\n".join(lines), "goals")
     return 0

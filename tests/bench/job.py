@@ -7,10 +7,12 @@ too old to be sent and the check for it still has to be made.
 
 from __future__ import annotations
 
+import json
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from logship import traffic
@@ -41,25 +43,152 @@ class Job:
     size: int
     pageviews: int
     mix: dict[str, int]
+    source: str = "format: combined"  # what the configuration has to say of it
 
     def __str__(self) -> str:
         shares = ", ".join(f"{kind} {count:,} ({100 * count / self.lines:.1f} %)" for kind, count in self.mix.items())
         return f"{self.lines:,} lines, {self.size / 1e6:.1f} MB, {self.pageviews:,} page views: {shares}"
 
 
-def write(path: Path, lines: int, *, seed: int = 1, pageviews_only: bool = False, now: float | None = None) -> Job:
-    """Write the log, anew: same seed, same lines but for their times, which end at ``now``."""
+def write(
+    path: Path,
+    lines: int,
+    *,
+    seed: int = 1,
+    pageviews_only: bool = False,
+    now: float | None = None,
+    style: str = "combined",
+) -> Job:
+    """Write the log, anew: same seed, same lines but for their times, which end at ``now``.
+
+    ``style`` names one of `STYLES`: the same requests as another server would have written them.
+    """
+    written = STYLES[style]
     mix = {"pageview": lines} if pageviews_only else _mix(lines)
     kinds = [kind for kind, count in mix.items() for _ in range(count)]
     dice = random.Random(seed)
     dice.shuffle(kinds)
-    makers = _makers(dice, visitors=min(40_000, max(100, lines)))
+    makers = _makers(dice, written, visitors=min(40_000, max(100, lines)))
     end = time.time() if now is None else now
     with path.open("w", encoding="ascii") as log:
         for start in range(0, lines, _CHUNK):
             some = kinds[start : start + _CHUNK]
-            log.write("".join(makers[kind](_when(end - (lines - start - i) // 100)) for i, kind in enumerate(some)))
-    return Job(path, lines, path.stat().st_size, mix["pageview"], mix)
+            log.write("".join(makers[kind](int(end - (lines - start - i) // 100)) for i, kind in enumerate(some)))
+    return Job(path, lines, path.stat().st_size, mix["pageview"], mix, written.source)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a line of any style is made of."""
+
+    address: str
+    when: int  # epoch seconds
+    method: str
+    target: str
+    status: int
+    size: int
+    referrer: str
+    agent: str
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How a server writes its log: a line of a request, and what a source's configuration says of it."""
+
+    line: Callable[[Request], str]
+    source: str
+
+
+def _combined(of: Request) -> str:
+    return (
+        f'{of.address} - - [{_local(of.when)}] "{of.method} {of.target} HTTP/1.1" {of.status} {of.size} '
+        f'"{of.referrer}" "{of.agent}"\n'
+    )
+
+
+def _main(of: Request) -> str:
+    """As nginx's packaged configuration has it, behind a proxy."""
+    return (
+        f'10.0.0.7 - - [{_local(of.when)}] "{of.method} {of.target} HTTP/1.1" {of.status} {of.size} '
+        f'"{of.referrer}" "{of.agent}" "{of.address}"\n'
+    )
+
+
+def _custom(of: Request) -> str:
+    return (
+        f'{_iso(of.when)} {of.address} example.com "{of.method} {of.target} HTTP/1.1" {of.status} {of.size} 0.004 '
+        f'"{of.referrer}" "{of.agent}" 0.003 TLSv1.3\n'
+    )
+
+
+_CUSTOM = (
+    '$time_iso8601 $remote_addr $host "$request" $status $body_bytes_sent $request_time '
+    '"$http_referer" "$http_user_agent" $upstream_response_time $ssl_protocol'
+)
+
+
+def _escaped(of: Request) -> str:
+    """Every line holds what nginx escapes: a quote in the User-Agent."""
+    return (
+        f'{of.address} - - [{_local(of.when)}] "{of.method} {of.target} HTTP/1.1" {of.status} {of.size} '
+        f'"{of.referrer}" "{of.agent} \\x22x\\x22"\n'
+    )
+
+
+def _nginx_json(of: Request) -> str:
+    fields = {
+        "time_iso8601": _iso(of.when),
+        "remote_addr": of.address,
+        "host": "example.com",
+        "request": f"{of.method} {of.target} HTTP/1.1",
+        "status": of.status,
+        "body_bytes_sent": of.size,
+        "request_time": 0.004,
+        "http_referer": of.referrer.strip("-"),
+        "http_user_agent": of.agent,
+    }
+    return json.dumps(fields) + "\n"
+
+
+def _caddy(of: Request) -> str:
+    """As Caddy's access log is: https://caddyserver.com/docs/logging."""
+    headers = {"User-Agent": [of.agent], "Accept": ["*/*"]} | ({"Referer": [of.referrer]} if of.referrer != "-" else {})
+    request: Mapping[str, object] = {
+        "remote_ip": of.address,
+        "remote_port": "50123",
+        "client_ip": of.address,
+        "proto": "HTTP/2.0",
+        "method": of.method,
+        "host": "example.com",
+        "uri": of.target,
+        "headers": headers,
+    }
+    fields = {
+        "level": "info",
+        "ts": float(of.when),
+        "logger": "http.log.access.log0",
+        "msg": "handled request",
+        "request": request,
+        "bytes_read": 0,
+        "user_id": "",
+        "duration": 0.004,
+        "size": of.size,
+        "status": of.status,
+        "resp_headers": {"Server": ["Caddy"]},
+    }
+    return json.dumps(fields, separators=(",", ":")) + "\n"
+
+
+STYLES = {
+    "combined": Style(_combined, "format: combined"),
+    "nginx main, X-Forwarded-For": Style(
+        _main, "format: nginx_main, client_ip: {trusted_proxies: ['10.0.0.0/8'], field: x_forwarded_for}"
+    ),
+    "custom log_format": Style(_custom, f"format: '{_CUSTOM}'"),
+    "escapes in every line": Style(_escaped, "format: combined"),
+    "nginx JSON": Style(_nginx_json, "format: nginx_json"),
+    "Caddy JSON": Style(_caddy, "format: caddy"),
+}
 
 
 def _mix(lines: int) -> dict[str, int]:
@@ -68,7 +197,7 @@ def _mix(lines: int) -> dict[str, int]:
     return counts
 
 
-def _makers(dice: random.Random, visitors: int) -> dict[str, Callable[[str], str]]:
+def _makers(dice: random.Random, style: Style, visitors: int) -> dict[str, Callable[[int], str]]:
     """Return for each kind what makes a line of it at a time."""
     people = [(_address(dice), dice.choice(traffic.PEOPLE)) for _ in range(visitors)]
     machines = {
@@ -81,14 +210,14 @@ def _makers(dice: random.Random, visitors: int) -> dict[str, Callable[[str], str
     referrers = ["-"] * len(inner) + ["https://www.google.com/"] * (len(inner) // 5) + inner
     choose = dice.choice
 
-    def line(who: list[tuple[str, str]], targets: list[str], status: int, method: str = "GET") -> Callable[[str], str]:
-        def make(when: str) -> str:
+    def line(who: list[tuple[str, str]], targets: list[str], status: int, method: str = "GET") -> Callable[[int], str]:
+        def make(when: int) -> str:
             address, agent = choose(who)
             target = choose(targets)
             if dice.random() < 0.1:
                 target += choose(_QUERIES)
             size, referrer = dice.randrange(200, 90_000), choose(referrers)
-            return f'{address} - - [{when}] "{method} {target} HTTP/1.1" {status} {size} "{referrer}" "{agent}"\n'
+            return style.line(Request(address, when, method, target, status, size, referrer, agent))
 
         return make
 
@@ -119,12 +248,14 @@ def _address(dice: random.Random) -> str:
     return f"{dice.choice((192, 198, 203))}.{dice.randrange(256)}.{dice.randrange(256)}.{dice.randrange(1, 255)}"
 
 
-def _when(at: float) -> str:
-    second = int(at)
-    if second not in _TIMES:
-        _TIMES.clear()
-        _TIMES[second] = time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime(second))
-    return _TIMES[second]
+def _local(second: int) -> str:
+    return _written(second, "%d/%b/%Y:%H:%M:%S +0000")
 
 
-_TIMES: dict[int, str] = {}
+def _iso(second: int) -> str:
+    return _written(second, "%Y-%m-%dT%H:%M:%S+00:00")
+
+
+@lru_cache(maxsize=8)
+def _written(second: int, form: str) -> str:
+    return time.strftime(form, time.gmtime(second))

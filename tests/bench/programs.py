@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -29,7 +30,7 @@ class Run:
     events: int
     lines: int = 0
     cpu_seconds: float | None = None
-    peak_rss: int | None = None  # bytes
+    peak_memory: int | None = None  # bytes, of all its processes
 
     @property
     def figures(self) -> dict[str, float]:
@@ -39,24 +40,28 @@ class Run:
             figures["lines_per_s"] = self.lines / self.seconds
         if self.cpu_seconds is not None and self.lines:
             figures["cpu_us_per_line"] = self.cpu_seconds / self.lines * 1e6
-        if self.peak_rss is not None:
-            figures["peak_rss_mb"] = self.peak_rss / 1e6
+        if self.peak_memory is not None:
+            figures["peak_memory_mb"] = self.peak_memory / 1e6
         return figures
 
 
-def logship(job: Job, target: Target, root: Path, rules: str = "") -> Run:
+def logship(
+    job: Job, target: Target, root: Path, *, rules: str = "", destinations: int = 1, connections: int = 16
+) -> Run:
     """Run `logship run --once`: all of its features on, its default rules where none are given."""
     config = root / "logship.yaml"
+    ca = f", tls: {{ca_file: '{target.certificate}'}}" if target.certificate else ""
+    each = f"{{url: '{target.url}', connections: {connections}{ca}}}"
     config.write_text(
         f"state_dir: {root}/state\n"
         f"admin: {{listen: '127.0.0.1:{free_port()}'}}\n"
-        f"destinations: {{nginx: {{url: '{target.url}'}}}}\n"
-        f"sources: [{{path: '{job.path}', site: https://example.com, format: combined, start_at: beginning}}]\n"
+        f"destinations: {{{', '.join(f'nginx{n}: {each}' for n in range(destinations))}}}\n"
+        f"sources: [{{path: '{job.path}', site: https://example.com, {job.source}, start_at: beginning}}]\n"
         f"{rules}"
     )
     target.reset()
     command = [str(LOGSHIP), "run", "--once", "-c", str(config)]
-    return _watch(command, root, job, target, done=lambda process: False)
+    return _watch(command, root, job, target)
 
 
 def syslog_ng(job: Job, target: Target, root: Path) -> Run:
@@ -99,6 +104,27 @@ log {
 """
 
 
+def explain(job: Job, root: Path) -> Run:
+    """Run the summary of a dry run over the log: parsing, deciding, counting; nothing is sent."""
+    options = ["--format", "combined", "--site", "https://example.com", "--summary"]
+    run = _watch([str(LOGSHIP), "explain", *options, str(job.path)], root, job)
+    _require_lines(job, "logship explain", (root / "output").read_text())
+    return run
+
+
+def goaccess(job: Job, root: Path) -> Run:
+    """Run GoAccess over the log, to its JSON report: parsing and counting."""
+    binary, made = shutil.which("goaccess") or "/usr/bin/goaccess", root / "report.json"
+    run = _watch([binary, str(job.path), "--log-format=COMBINED", "--no-progress", "-o", str(made)], root, job)
+    _require_lines(job, "goaccess", str(json.loads(made.read_text())["general"]["total_requests"]))
+    return run
+
+
+def _require_lines(job: Job, program: str, told: str) -> None:
+    if not re.search(rf"\b({job.lines}|{job.lines:,})\b", told):
+        raise RuntimeError(f"{program} did not read {job.lines:,} lines:\n{told[-2000:]}")
+
+
 def wrk(target: Target, root: Path, seconds: float = 5) -> Run:
     """Run wrk with the same POST over 32 connections and no log to read: the ceiling."""
     script = root / "post.lua"
@@ -122,29 +148,33 @@ wrk.body = '{"name":"pageview","domain":"example.com","url":"https://example.com
 
 
 def _watch(
-    command: list[str], root: Path, job: Job, target: Target, done: Callable[[subprocess.Popen[bytes]], bool]
+    command: list[str],
+    root: Path,
+    job: Job,
+    target: Target | None = None,
+    done: Callable[[subprocess.Popen[bytes]], bool] = lambda process: False,
 ) -> Run:
-    """Start a process, wait until it ends or is done, and account for all that it used."""
+    """Start a process, wait until it ends or is done, and account for all that it and its children used."""
     with (root / "output").open("wb") as output:
         began = time.monotonic()
         process = subprocess.Popen(command, stdout=output, stderr=output, cwd=root, env=ENVIRONMENT)
         peak = 0
         while True:
-            peak = max(peak, peak_rss(process.pid))
+            peak = max(peak, memory(process.pid))
             pid, status, usage = os.wait4(process.pid, os.WNOHANG)
             seconds = time.monotonic() - began
             if pid:
                 break
             if done(process):
-                peak = max(peak, peak_rss(process.pid))
                 process.terminate()
                 _, status, usage = os.wait4(process.pid, 0)
                 break
-            time.sleep(0.02)
+            time.sleep(0.03)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0:
         raise RuntimeError(f"{command[0]} ended with {process.returncode}:\n{(root / 'output').read_text()[-3000:]}")
-    return Run(seconds, target.events(), job.lines, usage.ru_utime + usage.ru_stime, peak)
+    events = target.events() if target is not None else 0
+    return Run(seconds, events, job.lines, usage.ru_utime + usage.ru_stime, peak)
 
 
 def _last_event(job: Job, target: Target) -> Callable[[subprocess.Popen[bytes]], bool]:
@@ -164,14 +194,29 @@ def _last_event(job: Job, target: Target) -> Callable[[subprocess.Popen[bytes]],
     return done
 
 
-def peak_rss(pid: int) -> int:
-    """Return the high-water mark of a process's resident memory in bytes, 0 when it has gone.
+def memory(pid: int) -> int:
+    """Return bytes of memory that a process and its children have, 0 when it has gone.
 
-    Not `ru_maxrss`: that begins with what the parent had at the fork.
+    For one process that is the high-water mark of its resident set (not `ru_maxrss`, which begins with what the
+    parent had at the fork). What several share counts once: the sum of their proportional shares, at this moment.
     """
     try:
-        status = Path(f"/proc/{pid}/status").read_text()
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        if children:
+            return sum(_number(Path(f"/proc/{each}/smaps_rollup"), "Pss") for each in (pid, *children))
+        return peak_rss(pid)
     except OSError:
         return 0
-    found = re.search(r"VmHWM:\s+(\d+) kB", status)
+
+
+def peak_rss(pid: int) -> int:
+    """Return the high-water mark of one process's resident set in bytes, 0 when it has gone."""
+    try:
+        return _number(Path(f"/proc/{pid}/status"), "VmHWM")
+    except OSError:
+        return 0
+
+
+def _number(path: Path, name: str) -> int:
+    found = re.search(rf"^{name}:\s+(\d+) kB", path.read_text(), re.MULTILINE)
     return int(found[1]) * 1024 if found else 0

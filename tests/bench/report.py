@@ -17,7 +17,7 @@ _COLUMNS = {
     "lines_per_s": ("lines/s", "{:,.0f}"),
     "events_per_s": ("events/s", "{:,.0f}"),
     "cpu_us_per_line": ("CPU µs/line", "{:.1f}"),
-    "peak_rss_mb": ("peak RSS MB", "{:.0f}"),
+    "peak_memory_mb": ("peak memory MB", "{:.0f}"),
 }
 _BEGIN, _END = "<!-- {}: written by the benchmark's --write -->", "<!-- end of {} -->"
 
@@ -52,6 +52,8 @@ def ratios(rounds: Rounds) -> dict[str, dict[str, float]]:
         "lines/s, logship : syslog-ng": ("logship", "syslog-ng", "lines_per_s"),
         "CPU/line, logship : syslog-ng": ("logship", "syslog-ng", "cpu_us_per_line"),
         "events/s, logship on page views only : wrk": ("logship, page views only", "wrk", "events_per_s"),
+        "events/s, over TLS : plain": ("logship, page views over TLS", "logship, page views only", "events_per_s"),
+        "lines/s, logship explain : GoAccess": ("logship explain", "GoAccess", "lines_per_s"),
     }
     found = {}
     for title, (one, other, name) in pairs.items():
@@ -60,6 +62,15 @@ def ratios(rounds: Rounds) -> dict[str, dict[str, float]]:
             values = [a.figures[name] / b.figures[name] for a, b in both]
             found[title] = {"median": statistics.median(values), "min": min(values), "max": max(values)}
     return found
+
+
+def bars(rounds: Rounds) -> dict[str, list[tuple[str, float]]]:
+    """Return what is to be drawn: for each figure, the medians of the programs that have it."""
+    medians = figures(rounds)
+    return {
+        title: [(program, of[name]["median"]) for program, of in medians.items() if name in of]
+        for name, (title, _) in _COLUMNS.items()
+    }
 
 
 def markdown(job: Job, rounds: Rounds) -> str:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 _CONFIG = """
 daemon off;
@@ -30,6 +31,7 @@ http {{
   default_type text/plain;
   server {{
     listen 127.0.0.1:{port};
+    {tls}
     location = /api/event {{ return 202 "ok"; }}
     location = /count {{ stub_status; }}
   }}
@@ -40,9 +42,10 @@ http {{
 class Target:
     """A running nginx. ``events`` is the number of requests answered since the last `reset`."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, tls_port: int | None = None, certificate: Path | None = None) -> None:
         self.port = port
-        self.url = f"http://127.0.0.1:{port}/api/event"
+        self.certificate = certificate  # to be trusted, when it speaks TLS
+        self.url = f"https://localhost:{tls_port}/api/event" if tls_port else f"http://127.0.0.1:{port}/api/event"
         self._asked = 0
         self._zero = 0
 
@@ -64,21 +67,38 @@ class Target:
 
 
 @contextmanager
-def nginx(root: Path) -> Iterator[Target]:
+def nginx(root: Path, *, tls: bool = False) -> Iterator[Target]:
     """Run nginx with a prefix of its own, and end it by its pid."""
     root.mkdir(parents=True, exist_ok=True)
     root.chmod(0o755)
     port = free_port()
+    target = Target(port, free_port(), _certificate(root)) if tls else Target(port)
     config = root / "nginx.conf"
-    config.write_text(_CONFIG.format(root=root, port=port, user="user root;"))
+    config.write_text(_CONFIG.format(root=root, port=port, user="user root;", tls=_speaks_tls(target)))
     binary = shutil.which("nginx") or "/usr/sbin/nginx"
     process = subprocess.Popen([binary, "-p", root, "-c", config], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         _wait_until_listening(port, process)
-        yield Target(port)
+        yield target
     finally:
         process.terminate()
         process.wait(timeout=10)
+
+
+def _speaks_tls(target: Target) -> str:
+    if target.certificate is None:
+        return ""
+    port, key = urlsplit(target.url).port, target.certificate.with_name("key.pem")
+    return f"listen 127.0.0.1:{port} ssl; ssl_certificate {target.certificate}; ssl_certificate_key {key};"
+
+
+def _certificate(root: Path) -> Path:
+    """Make a certificate for localhost, of an elliptic curve as most sites have one."""
+    made = root / "certificate.pem"
+    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost"
+    more = ["-addext", "subjectAltName=DNS:localhost", "-keyout", root / "key.pem", "-out", made]
+    subprocess.run([*command.split(), *more], check=True, capture_output=True)
+    return made
 
 
 def free_port() -> int:

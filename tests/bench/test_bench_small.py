@@ -1,11 +1,13 @@
 """Every benchmark, once, small and untimed: a benchmark that nobody runs stops running."""
 
+import re
 import shutil
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
-from tests.bench import goals, job, memory, programs, report, target
+from tests.bench import goals, job, memory, plots, programs, report, target
 
 LINES = 3_000
 
@@ -47,7 +49,7 @@ def test_logship_makes_one_event_a_page_view(small: job.Job, tmp_path: Path) -> 
         run = programs.logship(small, nginx, tmp_path)
     report.require_equal_work(small, "logship", run)
     assert run.cpu_seconds
-    assert run.peak_rss
+    assert run.peak_memory
 
 
 def test_syslog_ng_makes_one_event_a_page_view(small: job.Job, tmp_path: Path) -> None:
@@ -74,6 +76,38 @@ async def test_memory_stays_small_under_a_backlog(tmp_path: Path) -> None:
     assert seen.peak <= memory.GOAL
 
 
+def test_a_tls_server_is_measured_like_a_plain_one(small: job.Job, tmp_path: Path) -> None:
+    """The same events arrive, with the certificate verified."""
+    need("nginx", "openssl")
+    with target.nginx(tmp_path / "nginx", tls=True) as nginx:
+        assert nginx.url.startswith("https://")
+        report.require_equal_work(small, "logship", programs.logship(small, nginx, tmp_path))
+
+
+def test_explain_and_goaccess_read_every_line(small: job.Job, tmp_path: Path) -> None:
+    """Both say how many lines they read, or the run is refused."""
+    assert programs.explain(small, tmp_path).lines == LINES
+    need("goaccess")
+    assert programs.goaccess(small, tmp_path).lines == LINES
+
+
+@pytest.mark.parametrize("style", job.STYLES)
+def test_every_style_holds_the_same_page_views(style: str, tmp_path: Path) -> None:
+    """Formats are compared by the same requests."""
+    need("nginx")
+    written = job.write(tmp_path / "access.log", 500, style=style)
+    with target.nginx(tmp_path / "nginx") as nginx:
+        report.require_equal_work(written, style, programs.logship(written, nginx, tmp_path))
+
+
+def test_bars_are_to_scale_and_labels_are_text() -> None:
+    """The longest bar of a group is full, one of half its value half as long."""
+    drawn = plots.draw({"a < b": [("one", 200.0), ("two", 100.0)], "empty": []})
+    assert [int(width) for width in re.findall(r'class="b".* width="(\d+)"', drawn)] == [420, 210]
+    assert "a &lt; b" in drawn
+    ElementTree.fromstring(drawn)
+
+
 def test_unequal_work_is_refused(small: job.Job) -> None:
     """No figures are better than figures of two different jobs."""
     with pytest.raises(report.UnequalError, match="not the same job"):
@@ -97,19 +131,19 @@ def test_figures_go_between_their_marks(small: job.Job, tmp_path: Path) -> None:
 
 
 async def test_the_other_goals_can_be_measured(tmp_path: Path) -> None:
-    """Start, latency, idle cost and `explain`, each in its smallest form."""
-    fresh = [tmp_path / name for name in ("start", "latency", "idle", "explain")]
+    """Start, help, latency and idle cost, each in its smallest form."""
+    fresh = [tmp_path / name for name in ("start", "latency", "idle")]
     for path in fresh:
         path.mkdir()
     assert goals.start_to_ready(fresh[0], times=1).value.endswith(" s")
     assert (await goals.latency(fresh[1], lines=20)).value.startswith("p50")
     assert "of a core" in goals.idle(fresh[2], files=3, seconds=0.2).value
-    assert goals.explain(fresh[3], lines=LINES).value.endswith("lines/s")
+    assert goals.help_page(tmp_path, times=1).value.endswith(" s")
 
 
 def test_growth_can_be_measured(tmp_path: Path) -> None:
-    """More files and more rules change the cost, never the answer."""
+    """More files, rules, destinations and connections change the cost, never the answer."""
     need("nginx")
     (tmp_path / "logs").mkdir()
     with target.nginx(tmp_path / "nginx") as nginx:
-        assert len(list(goals.growth(tmp_path / "logs", nginx, lines=1000, most=10))) == 4
+        assert len(list(goals.growth(tmp_path / "logs", nginx, lines=1000, most=10))) == 10
