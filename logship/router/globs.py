@@ -256,7 +256,7 @@ class _Shapes:
         body = flat[: len(flat) - len(extension)]
         pattern = self._pattern(body, whole=not extension) + (f"(?i:{re.escape(extension)})" if extension else "")
         place = self.on_re if _cannot_multiply(flat) else self.on_re2
-        place.append((pattern, "" if extension else _literal_end(flat)))
+        place.append((pattern, _literal_end(flat)))
 
     def _pattern(self, glob: _Glob, *, whole: bool = True) -> str:
         one = "[^/]" if self.dialect == "path" else "."
@@ -271,13 +271,9 @@ class _Shapes:
         return flags + "(?:" + "|".join(pattern for pattern, _ in patterns) + ")"
 
     def _guarded(self, patterns: list[tuple[str, str]], test: TextTest) -> TextTest:
-        """Look at the last letters first: most texts fail there."""
-        ends = tuple(end.lower() if self.ignore_case else end for _, end in patterns)
-        if not all(ends):
-            return test
-        if self.ignore_case:
-            return lambda text: text.lower().endswith(ends) and test(text)
-        return lambda text: text.endswith(ends) and test(text)
+        """Look at the last letters first, in any case, since an extension's does not count: most texts fail there."""
+        ends = tuple(end.casefold() for _, end in patterns)
+        return (lambda text: text.casefold().endswith(ends) and test(text)) if all(ends) else test
 
     def _folded(self, test: TextTest) -> TextTest:
         return (lambda text: test(text.lower())) if self.ignore_case else test
