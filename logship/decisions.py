@@ -32,7 +32,9 @@ class Judge:
 
     def tell(self, line: bytes) -> dict[str, Any]:
         """Return ``result``, ``reason``, ``rule``, ``request`` and ``events`` of a line."""
-        record = self.parser.parse(line)
+        # To read such a line once more would have the parser take those to come for older ones.
+        explains = self.parser.format.per_file and line.startswith(b"#")
+        record = Unparsed("directive") if explains else self.parser.parse(line)
         if isinstance(record, Unparsed):
             return {"result": "unparsed", "reason": record.reason, "rule": None, "request": None, "events": []}
         decision = self.table.route(record)

@@ -60,6 +60,7 @@ FLOORS = {
     "logship.checkup": 6,
     "logship.offsets": 6,
     "logship.replay": 6,
+    "logship.remains": 7,
     "logship.admin": 6,
     "logship.daemon": 7,
     "logship.demo": 8,
