@@ -335,3 +335,19 @@ def logship(place: Path, receiver: Receiver) -> Daemons:
 @pytest.fixture
 def wait_until() -> Callable[..., Any]:
     return until
+
+
+# --- an API that remembers
+
+
+@pytest.fixture
+def recorder(tmp_path: Path) -> Iterator[tuple[str, Path]]:
+    """An API in a process of its own: where it listens, and where it writes down what it took."""
+    record = tmp_path / "record"
+    command = [sys.executable, str(Path(__file__).with_name("recorder.py")), str(record)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout
+    port = int(process.stdout.readline())
+    yield f"http://127.0.0.1:{port}", record
+    process.terminate()
+    process.wait(10)

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -82,19 +82,6 @@ class Judge:
             for path in self.log.parent.glob(f"{self.log.name}*")
             for line in path.read_bytes()[: offsets.get(path.stat().st_ino, 0)].splitlines()
         }
-
-
-@pytest.fixture
-def recorder(tmp_path: Path) -> Iterator[tuple[str, Path]]:
-    """An API in a process of its own: where it listens, and where it writes down what it took."""
-    record = tmp_path / "record"
-    command = [sys.executable, str(Path(__file__).with_name("recorder.py")), str(record)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert process.stdout
-    port = int(process.stdout.readline())
-    yield f"http://127.0.0.1:{port}", record
-    process.terminate()
-    process.wait(10)
 
 
 @pytest.mark.timeout(1700)

@@ -395,11 +395,18 @@ def faults(chance: random.Random) -> Iterator[None]:
             setattr(os, name, function)
 
 
+LIVES = int(os.environ.get("LOGSHIP_LIVES", "1"))
+"""How many times as many lives as usual: `make faults` has the time."""
+
 Life.TestCase.settings = settings(
-    max_examples=25, stateful_step_count=30, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+    max_examples=25 * LIVES,
+    stateful_step_count=30,
+    deadline=None,
+    database=None,
+    suppress_health_check=list(HealthCheck),
 )
-FaultyLife.TestCase.settings = settings(Life.TestCase.settings, max_examples=12, derandomize=True)
-HardLife.TestCase.settings = settings(Life.TestCase.settings, max_examples=20)
+FaultyLife.TestCase.settings = settings(Life.TestCase.settings, max_examples=12 * LIVES, derandomize=LIVES == 1)
+HardLife.TestCase.settings = settings(Life.TestCase.settings, max_examples=20 * LIVES)
 TestLife = Life.TestCase
 TestFaultyLife = FaultyLife.TestCase
 TestHardLife = HardLife.TestCase
