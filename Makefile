@@ -40,11 +40,13 @@ bench: $(VENV)/.dev packages ## logship, syslog-ng and wrk side by side (see tes
 	$(BIN)/python -m tests.bench $(BENCH_ARGS)
 
 test-system: $(VENV)/.dev packages ## real nginx, Apache, logrotate, systemd tools and Chromium
-	$(BIN)/pytest -m integration -rs $(PYTEST_ARGS) tests/integration
+	$(BIN)/pytest -m "integration and not faults" -rs $(PYTEST_ARGS) tests/integration
 
-faults: $(VENV)/.dev packages ## kill -9 two hundred times, and whatever else takes minutes
-	LOGSHIP_KILLS=200 $(BIN)/pytest -rs --timeout 1800 $(PYTEST_ARGS) tests/integration/test_kill.py
-	$(BIN)/pytest -m slow --timeout 1800 $(PYTEST_ARGS)
+faults: $(VENV)/.dev packages ## two hundred kills, minutes of torment and a judge, random lives by the hundred
+	LOGSHIP_KILLS=200 $(BIN)/pytest -rs -s --timeout 1800 $(PYTEST_ARGS) tests/integration/test_kill.py
+	LOGSHIP_CONSERVATION_SECONDS=240 $(BIN)/pytest -rs -s $(PYTEST_ARGS) tests/integration/test_conservation.py
+	LOGSHIP_LIVES=20 $(BIN)/pytest --timeout 1800 $(PYTEST_ARGS) tests/property/test_source_follow.py
+	$(BIN)/pytest -m "slow or faults" -rs -s --timeout 1800 $(PYTEST_ARGS)
 
 build: $(VENV)/.dev ## wheel and sdist in dist/
 	rm -rf dist

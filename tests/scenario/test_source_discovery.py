@@ -1,7 +1,10 @@
 """Which files are read, from where, and what happens when they cannot be."""
 
 import asyncio
+import bz2
 import errno
+import gzip
+import lzma
 import os
 import resource
 import socket
@@ -390,3 +393,48 @@ def failing_once(call, number):
         return call(*args, **more)
 
     return once
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress], ids=["gz", "bz2", "xz"])
+async def test_once_reads_a_compressed_log_that_is_named(follow, tmp_path, pack):
+    """`run --once` reads what will not grow, whatever it is compressed with and whatever it is called; once."""
+    path = tmp_path / "old.gz"
+    path.write_bytes(pack(b"one\ntwo\nthree"))
+    tail = follow(path, once=True)
+    assert await tail.read() == ["one", "two", "three"]
+    again = follow(path, once=True, saved=tail)
+    assert await again.read() == []
+
+
+async def test_once_reads_a_compressed_sibling_that_a_glob_matches_once(follow, tmp_path):
+    """It belongs to its log, which a later run finds rotated and compressed itself."""
+    log = tmp_path / "access.log"
+    log.write_text("new\n")
+    log.with_name("access.log.1.gz").write_bytes(gzip.compress(b"old\n"))
+    pattern = f"{tmp_path}/access.log*"
+    tail = follow(pattern, once=True, exclude=())
+    assert sorted(await tail.read()) == ["new", "old"]
+    log.with_name("access.log.1.gz").rename(log.with_name("access.log.2.gz"))
+    log.with_name("access.log.1.gz").write_bytes(gzip.compress(log.read_bytes() + b"newer\n"))
+    log.write_text("newest\n")
+    again = follow(pattern, once=True, exclude=(), saved=tail)
+    assert sorted(await again.read()) == ["newer", "newest"]
+
+
+async def test_an_empty_file(follow, log):
+    """A14: there is nothing to read, then there is; nothing is read in vain meanwhile."""
+    tail = follow(log)
+    assert await tail.read() == []
+    for _ in range(50):
+        assert await tail.after(1) == []
+    assert not tail.chunks
+    add(log, *n(0, 3))
+    assert await tail.read() == n(0, 3)
+
+
+@pytest.mark.parametrize("shift", range(4))
+async def test_characters_at_the_borders_of_blocks(follow, log, shift):
+    """B14: a character of several bytes that begins in one block and ends in the next stays whole."""
+    whole = ["x" * shift, *(f"{number} {'é€😀' * 60}" for number in range(3000))]
+    log.write_text("".join(f"{line}\n" for line in whole))
+    assert await follow(log).read() == whole

@@ -611,3 +611,42 @@ async def test_a_closed_file_does_not_hide_another_with_its_inode(follow: Any, l
     pack(unseen, "access.log.1", ".gz")
     got = [line for _ in range(4) for line in await tail.after(10)]
     assert sorted(got) == n(3, 9)
+
+
+@pytest.mark.parametrize("call", ["stat", "open", "scandir", "pread", "fstat"])
+async def test_rotated_in_the_middle_of_a_look(
+    follow: Any, log: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    """C28: between any two system calls of a look the log is renamed, and another one is there."""
+    for at in range(12):
+        directory = log.parent / f"{call}-{at}"
+        directory.mkdir()
+        here = directory / "access.log"
+        add(here, *n(0, 5))
+        tail = follow(here)
+        await tail.read()
+        add(here, *n(5, 10))
+        with monkeypatch.context() as patch:
+            patch.setattr(os, call, before_call(at, getattr(os, call), here))
+            got = await tail.read(looks=1)
+        if here.with_name("access.log.1").exists():
+            add(here.with_name("access.log.1"), *n(10, 12))
+        add(here, *n(12, 15))
+        got += [line for _ in range(3) for line in await tail.after(10)]
+        expected = n(5, 15) if here.with_name("access.log.1").exists() else n(5, 10) + n(12, 15)
+        assert sorted(got) == sorted(expected)
+        tail.close()
+
+
+def before_call(number: int, call: Any, log: Path) -> Any:
+    """Rotate just before the n-th call."""
+    left = [number]
+
+    def called(*what: Any, **more: Any) -> Any:
+        left[0] -= 1
+        if left[0] == 0:
+            log.rename(log.with_name("access.log.1"))
+            log.touch()
+        return call(*what, **more)
+
+    return called

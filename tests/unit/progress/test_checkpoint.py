@@ -607,3 +607,23 @@ def test_two_saves_at_once_do_not_mix(state: Path):
         assert held.positions[0].offset in last
         assert offsets(state) == [held.positions[0].offset]
     assert leftovers(state) == set()
+
+
+def test_state_of_the_first_release_is_understood(tmp_path: Path):
+    """E24: a checkpoint as 0.1 wrote it, kept as it was: an upgrade resumes where that one stopped, and back again."""
+    written = Path(__file__).parents[2] / "cases" / "state-0.1"
+    state = tmp_path / "state"
+    shutil.copytree(written, state)
+    state.chmod(0o700)
+    head = b'203.0.113.7 - - [10/Oct/2025:13:55:36 +0000] "GET / HTTP/1.1" 200 5 "-" "-"\n'
+    shop = Position(
+        "shop", "/var/log/nginx/shop.log", 2049, 77, len(head), Fingerprint.of(head), Anchor.of(head), 1760000000.25
+    )
+    nothing = Fingerprint.of(b""), Anchor.of(b"")
+    old = Position("shop", "/var/log/nginx/caf\udce9.log.1", 2049, 78, 0, *nothing, 1760000000.25, finished=True)
+    with closing(Checkpoint.open(state)) as held:
+        assert (held.recovered, held.sources) == (None, {"shop", "blog"})
+        assert held.positions == (shop, old)
+        held.save([*held.positions, position(5)], held.sources)
+        held.save(held.positions[:2], held.sources)
+    assert (state / NEWEST).read_bytes() == (written / NEWEST).read_bytes(), "what it writes, the first one reads"
