@@ -127,6 +127,7 @@ def test_killed_at_full_speed_nothing_is_lost(
     assert set(times) == set(range(LINES))
     doubled = times.total() - LINES
     print(
-        f"{KILLS} kills at full speed, {len(forks)} forks, {LINES:,} events: lost 0, twice {doubled:,} (at most {may_repeat:,})"
+        f"{KILLS} kills at full speed, {len(forks)} forks, {LINES:,} events: "
+        f"lost 0, twice {doubled:,} (at most {may_repeat:,})"
     )
     assert doubled <= may_repeat
