@@ -239,12 +239,15 @@ class LogFile:
 
     def _chunk(self, piece: Piece, content: Content, tail: bytes, *, final: bool = False) -> Chunk:
         """Make a piece into a chunk, and its last bytes into the next anchor. Nothing may fail here: it has passed."""
+        costly = content.packed or self.far
+        if costly and not self._marks:
+            self._marks.append((piece.start, self._before))
         whole = self._before + tail if len(tail) < BEFORE and piece.data else tail
         self._before = whole[-BEFORE:]
         if len(self._head) < HEAD:
             with suppress(OSError):
                 self._head = _longer(self._head, content.pread(HEAD, 0))
-        if content.packed or self.far:
+        if costly:
             self._marks.append((piece.end, self._before))
         return Chunk(self.key, self.source, self.path, piece.data, piece.start, piece.end, final, piece.oversized)
 

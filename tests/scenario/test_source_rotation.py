@@ -650,3 +650,20 @@ def before_call(number: int, call: Any, log: Path) -> Any:
         return call(*what, **more)
 
     return called
+
+
+async def test_compressed_while_lines_are_in_flight(follow: Any, log: Path) -> None:
+    """C10: what was settled before it went on in the compressed file stays settled, though what follows is not."""
+    tail = follow(log)
+    tail.hold = True
+    add(log, *n(0, 10))
+    await tail.read()
+    add(log, *n(10, 20))
+    pack(log, "access.log.1", ".gz")
+    log.touch()
+    tail.tailer._open.shut(tail.tailer._trails[str(log)].live)  # so that it goes on in the compressed file
+    assert await tail.read() == n(10, 20)
+    tail.settle(10)
+    tail = tail.restart()
+    assert await tail.read() == n(10, 20)
+    tail.close()
