@@ -33,7 +33,9 @@ _REMEMBERED = 4096  # keys a generation, and User-Agents: a busy site needs thou
 _LONG = 1024  # bytes of a key or User-Agent: longer ones are judged anew each time, lest strangers fill the memory
 _WORTH_A_BLOCK = 12  # lines: for fewer, the way line by line is shorter
 _ANY_MACHINE = "machine"
-_NOT_IN_KEYS = frozenset(("content_type",))  # what no key ever holds is known all the same where the format lacks it
+_NOT_IN_KEYS = frozenset(
+    ("content_type", "query")
+)  # what no key ever holds is known all the same where the format lacks it
 _KEY: Callable[[Outline], Key] = itemgetter(0)
 _AGENT: Callable[[Outline], bytes] = itemgetter(1)
 _FIELDS = frozenset(Record.__dataclass_fields__) | {"bot"}

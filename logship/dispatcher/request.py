@@ -73,31 +73,30 @@ def renderer(settings: DestinationSettings) -> Callable[[Event], bytes]:
     host = extras.pop("host", ("Host", address.host))[1]
     accept = extras.pop("accept", ("Accept", "*/*"))[1]
     lead = b"POST %b HTTP/1.1\r\nHost: %b\r\nUser-Agent: " % (address.target.encode(), _clean(host))
-    first, *more = [b"\r\n%b: " % name.encode() for name in settings.ip_headers] or [b""]
+    ip_names = [b"\r\n%b: " % name.encode() for name in settings.ip_headers]
+    usual = ip_names[0] if len(ip_names) == 1 else b""  # one header with the address is part of the head
     middle = b"\r\nContent-Type: application/json\r\nAccept: %b\r\nContent-Length: " % _clean(accept)
     tail = b"".join(b"\r\n%b: %b" % (name.encode(), _clean(value)) for name, value in extras.values()) + b"\r\n\r\n"
-    # The parts of a request: head with User-Agent, address (for each header), headers with the length, body.
-    heads = texts(lambda agent: lead + _clean(agent) + first, _REMEMBERED, longest=_LONGEST_TEXT)
+    # The parts of a request: head with User-Agent, address, headers with the length, body.
+    heads = texts(lambda agent: lead + _clean(agent) + usual, _REMEMBERED, longest=_LONGEST_TEXT)
     frames: Memo[int, bytes] = Memo(lambda length: middle + b"%d" % length + tail, _REMEMBERED)
 
     def render_one(event: Event) -> bytes:
         ip = event.client_ip
         address = ip.encode() if ip.isascii() and ip.isprintable() else _clean(ip)
         body = _written(event)
-        if more:
-            address += b"".join([name + address for name in more])
+        if not usual:
+            address = b"".join([name + address for name in ip_names])
         return b"".join((heads[event.user_agent], address, frames[len(body)], body))
 
     return render_one
 
 
 def _written(event: Event) -> bytes:
-    """Return the body; an ordinary one is put together from texts that were written before."""
+    """Return the body; an ordinary one is put together from two halves that were written before."""
     if event.props or event.revenue or event.interactive is not None:
         return _json(_body(event))
-    text = _texts
-    front = b'{"name":%b,"domain":%b,"url":%b' % (text[event.name], text[event.domain], text[event.url])
-    return front + b"}" if event.referrer is None else b'%b,"referrer":%b}' % (front, text[event.referrer])
+    return _fronts[event.name, event.domain, event.url] + _ends[event.referrer]
 
 
 def _body(event: Event) -> dict[str, object]:
@@ -120,7 +119,17 @@ def _json(value: object) -> bytes:
         return orjson.dumps(_readable(value))
 
 
-_texts = texts(_json, _REMEMBERED, longest=_LONGEST_TEXT)  # of all destinations: their events are the same
+def _front(values: tuple[str, str, str]) -> bytes:
+    return b'{"name":%b,"domain":%b,"url":%b' % tuple(map(_json, values))
+
+
+def _end(referrer: str | None) -> bytes:
+    return b"}" if referrer is None else b',"referrer":%b}' % _json(referrer)
+
+
+# The two halves of an ordinary body, for all destinations: their events are the same.
+_fronts = Memo(_front, _REMEMBERED, worth=lambda values: sum(map(len, values)) <= _LONGEST_TEXT)
+_ends = Memo(_end, _REMEMBERED, worth=lambda referrer: len(referrer or "") <= _LONGEST_TEXT)
 
 
 def _readable(value: object) -> object:

@@ -46,7 +46,7 @@ class Send:
     def _context(self, record: Record, place: Place, origin: str) -> Context:
         caught = self.captured(record, place.site) if self.captured else _NOTHING
         site, host = place.site, record.host or place.site.host or ""
-        return Context(record, origin, _url(record, place), place.path, host, caught, site.classify)
+        return Context(record, origin, place.url, place.path, host, caught, site.classify)
 
     def _decide(self, context: Context, place: Place) -> Decision:
         record, cuts = context.record, _Cuts()
@@ -137,10 +137,6 @@ class Send:
 _NOTHING: Mapping[str, str] = {}
 _CURRENCY = re.compile(r"[A-Za-z]{3}", re.ASCII)
 _AMOUNT = re.compile(r"[-+]?\d{1,20}(?:\.\d{1,20})?", re.ASCII)
-
-
-def _url(record: Record, place: Place) -> str:
-    return place.url + place.site.suffix[record.query] if record.query else place.url
 
 
 class _Cuts(list[str]):

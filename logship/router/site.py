@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from logship import memo
 from logship.records import Record
 from logship.router import audience, event, globs, query
 from logship.settings import SourceSettings
@@ -15,16 +14,15 @@ _ADDRESS = re.compile(r"[0-9a-f:.]{2,45}", re.ASCII)
 _PORT = re.compile(r":\d*\Z", re.ASCII)
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 _REMEMBERED = 256  # hosts; a stranger can name any number of them
-_QUERIES = 1024  # what is sent of them
-_LONGEST = 300  # characters of one that is worth remembering
 
 
 @dataclass(slots=True)
 class Place:
-    """Where a request went, as its event will say: the same for all requests of one path.
+    """Where a request went, as its event will say: the same for all requests of one path and query.
 
     ``origin`` is ``scheme://host[:port]``, or None when there is no host or it cannot be one; ``path`` is encoded,
-    and ``url`` is both. ``domain`` is empty when nothing tells it. ``sure``: all of it can be sent as it is.
+    and ``url`` is both and what is sent of the query. ``domain`` is empty when nothing tells it. ``sure``: all of
+    it can be sent as it is.
     """
 
     site: Site
@@ -36,7 +34,7 @@ class Place:
 
 
 class Site:
-    """One source's site. ``suffix[query]`` is what a URL ends with: what is sent of the query, after its ``?``.
+    """One source's site.
 
     ``classify`` tells who sent a User-Agent; ``logs`` are the ``log.NAME`` fields that a line can hold, None for any.
     """
@@ -52,7 +50,6 @@ class Site:
         self.name = source.name
         self.scheme, self.host, self._port = _split(source.site)
         self._reduce = query.reducer(source.query)
-        self.suffix = memo.texts(self._suffix, _QUERIES, longest=_LONGEST)
         self._domain = source.domain or _bare(self.host or "")
         self._fits_hosts = globs.compile_globs(source.hosts, ignore_case=True) if source.hosts else None
         self.filters_hosts = bool(source.hosts)
@@ -75,7 +72,7 @@ class Site:
         origin = self.origin(record)
         path = event.encoded_path(record.path or "/")
         path = path if path.startswith("/") else "/" + path
-        url = (origin or "") + path
+        url = (origin or "") + path + self._suffix(record.query)
         domain = self._domain or (_bare(host) if host and origin else "")
         sure = origin is not None and len(url) <= event.URL_BYTES and domain != "" and "," not in domain
         return Place(self, origin, path, url, domain, sure)
@@ -95,8 +92,8 @@ class Site:
             self._origins[place] = self._origin(record.scheme, record.host or self.host)
         return self._origins[place]
 
-    def _suffix(self, given: str) -> str:
-        kept = self._reduce(given)
+    def _suffix(self, given: str | None) -> str:
+        kept = self._reduce(given) if given else ""
         return f"?{event.encoded_query(kept)}" if kept else ""
 
     def _origin(self, scheme: str | None, host: str | None) -> str | None:

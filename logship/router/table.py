@@ -33,11 +33,11 @@ class Course:
     place: Place
 
 
-COURSE_FIELDS = frozenset(("method", "status", "path", "host", "scheme", "absolute", "content_type"))
+COURSE_FIELDS = frozenset(("method", "status", "path", "query", "host", "scheme", "absolute", "content_type"))
 _BEYOND_COURSE = frozenset(each.name for each in fields(Record)) - COURSE_FIELDS  # nearly every line has others
 _REMEMBERED = 2048  # keys of one source: with the longest, about 2 MB
 _WAYS = 256
-_SHORT = 300  # characters of path and host that are worth remembering
+_SHORT = 300  # characters of path, query and host that are worth remembering
 
 
 class Rules:
@@ -106,6 +106,7 @@ class Table:
             record.method,
             record.status,
             record.path,
+            record.query,
             record.host,
             record.scheme,
             record.absolute,
@@ -162,7 +163,7 @@ class Table:
         known = self.course(record)
         if len(self._known) >= _REMEMBERED:
             self._known.clear()
-        if len(record.path or "") + len(record.host or "") <= _SHORT:
+        if sum(map(len, filter(None, (record.path, record.query, record.host)))) <= _SHORT:
             self._known[key] = known
         return known
 

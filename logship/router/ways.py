@@ -103,19 +103,18 @@ def _express(send: Send, long_way: Way) -> Way:
     rule, name, destinations = send.rule, send.name.constant or "", send.destinations
 
     def way(record: Record, place: Place) -> Decision:
-        client_ip, agent, referrer, url = record.client_ip, agents[record.user_agent or ""], record.referrer, place.url
-        if record.query:
-            url += place.site.suffix[record.query]
+        client_ip, agent, referrer = record.client_ip, agents[record.user_agent or ""], record.referrer
+        if not (client_ip and agent and place.sure):
+            return long_way(record, place)
         if referrer:
             if len(referrer) > _SURE:
                 return long_way(record, place)
             referrer = referrers[referrer]
-        if not client_ip or not agent or not place.sure or len(url) > event.URL_BYTES:
-            return long_way(record, place)
         # Values are filled in here, because calling a class that has an `__init__` costs as much as all the rest.
         sent = new(Event)
-        sent.name, sent.domain, sent.url, sent.user_agent, sent.client_ip = name, place.domain, url, agent, client_ip
-        sent.referrer, sent.props, sent.revenue, sent.interactive = referrer or None, None, None, None
+        sent.name, sent.domain, sent.url = name, place.domain, place.url
+        sent.user_agent, sent.client_ip, sent.referrer = agent, client_ip, referrer or None
+        sent.props, sent.revenue, sent.interactive = None, None, None
         deliveries: list[Delivery] = []
         decision = new(Decision)
         decision.deliveries, decision.rule, decision.reason, decision.cuts = deliveries, rule, None, ()

@@ -65,6 +65,26 @@ def test_every_ip_header_carries_the_address() -> None:
     assert headers[b"X-Forwarded-For"] == headers[b"X-Plausible-IP"] == b"203.0.113.7"
 
 
+def test_without_an_ip_header_no_address_is_sent() -> None:
+    """It must not run into the header before it."""
+    headers = dict(parts(request.render(event(), DestinationSettings(ip_headers=())))[1])
+    assert headers[b"User-Agent"] == AGENT.encode()
+    assert b"203.0.113.7" not in request.render(event(), DestinationSettings(ip_headers=()))
+
+
+def test_what_is_remembered_of_requests_is_bounded() -> None:
+    """A stranger may write a new User-Agent, path and referrer into each request, a megabyte long."""
+    render = request.renderer(DestinationSettings())
+    for n in range(3000):
+        odd = event(user_agent=f"UA {n}", url=f"https://example.com/{n}", referrer=f"https://a.example/{n}")
+        assert render(odd) == request.render(odd, DestinationSettings())
+    long = "x" * 1_000_000
+    render(event(url=long, referrer=long, user_agent=long))
+    for kept in (request._fronts, request._ends):
+        assert len(kept) <= 1024
+        assert max(map(len, kept.values())) < 1000
+
+
 @pytest.mark.parametrize("evil", ["x\r\nX-Evil: 1", "x\nY: 2", "x\r\n\r\nGET / HTTP/1.1", "\x00x\x07\x1f\x7f", "\tx "])
 @pytest.mark.parametrize("field", ["user_agent", "client_ip", "name", "domain", "url", "referrer"])
 def test_no_value_of_an_event_can_split_a_request(field: str, evil: str) -> None:

@@ -225,3 +225,22 @@ def _seconds(route, record, times=2000):
     for _ in range(times):
         route(record)
     return (time.process_time() - started) / times
+
+
+def test_what_the_short_way_lays_out_by_hand_is_whole(table, page):
+    """A field that somebody adds to a value that travels must be filled in there, too."""
+    made = table("- event: pageview").route(page())
+    for value in (made, made.deliveries[0], made.deliveries[0].event):
+        assert [name for name in value.__dataclass_fields__ if not hasattr(value, name)] == []
+
+
+def test_rules_about_the_query_are_decided_for_all_lines_with_the_same_request(table, page):
+    """Nothing is asked of the line: what is left is the event with the URL that all of them share."""
+    made = table(
+        "- {when: {query: 'preview=*'}, drop: preview}\n- {when: {url: '**/never'}, drop: x}\n- event: pageview"
+    )
+    course = made.course(page(query="ref=a&x=1"))
+    assert course.place.url == "https://example.com/?ref=a"
+    assert made.follow(course, page(query="ref=a&x=1")).deliveries[0].event.url == "https://example.com/?ref=a"
+    assert list(made._ways) == [((2, True),)]
+    assert made.route(page(query="preview=1")).reason == "preview"
