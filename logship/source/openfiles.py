@@ -45,7 +45,8 @@ class OpenFiles:
     proved again when it has changed, or when there is room.
     """
 
-    def __init__(self, wakeup: Wakeup, timing: Timing, clock: Callable[[], float]) -> None:
+    def __init__(self, wakeup: Wakeup, timing: Timing, clock: Callable[[], float], *, unpack: bool = False) -> None:
+        self._opener = content.open_any if unpack else content.open_plain
         self.by_id: dict[Id, Entry] = {}
         self.starved = False  # somebody waits for a descriptor
         self.share = _share()
@@ -94,12 +95,12 @@ class OpenFiles:
         self.starved = True
         return self._park()
 
-    def open(self, path: str) -> content.Plain:
+    def open(self, path: str) -> content.Content:
         """Open a file to follow it; when no descriptor is left for it, park another one."""
         if not self.make_room():
             raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), path)
         try:
-            return content.open_plain(path)
+            return self._opener(path)
         except OSError as error:
             if not is_out_of_descriptors(error):
                 raise
@@ -107,7 +108,7 @@ class OpenFiles:
             self.share = max(len(self._held), _FEWEST)  # until the next `reckon`: the others have taken more
             if not self._park():
                 raise
-        return content.open_plain(path)
+        return self._opener(path)
 
     def reckon(self) -> None:
         """Ask anew how many descriptors logs may take."""

@@ -64,8 +64,8 @@ def find(sources: Sequence[Followed]) -> Found:
 
 def owns(source: Followed, path: str) -> bool:
     """Tell whether a source means this path, there or not."""
-    patterns = (os.path.abspath(pattern) for pattern in source.path)
-    return any(path == each or _regex(each).fullmatch(path) for each in patterns) and not _excluded(source, path)
+    patterns = [os.path.abspath(pattern) for pattern in source.path]
+    return path in patterns or (any(_regex(each).fullmatch(path) for each in patterns) and not _excluded(source, path))
 
 
 def is_rotated(name: str, live: str) -> bool:
@@ -89,7 +89,7 @@ def _candidates(source: Followed, found: Found) -> Iterator[tuple[str, bool]]:
         literal = not glob.has_magic(pattern) or os.path.lexists(pattern)
         found.directories.add(_nearest(os.path.dirname(pattern) if literal else _root(pattern)))
         for path in [pattern] if literal else sorted(glob.iglob(pattern, recursive=True)):
-            if path not in met and not _excluded(source, path):
+            if path not in met and (literal or not _excluded(source, path)):  # who names a file means it
                 met.add(path)
                 yield path, literal
 

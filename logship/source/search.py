@@ -39,7 +39,7 @@ log = structlog.get_logger(__name__)
 class _Opened:
     """What lies at a trail's path, where reading starts, and the saved position that it proved."""
 
-    content: content.Plain
+    content: content.Content
     id: Id
     fingerprint: Fingerprint
     offset: int
@@ -181,7 +181,7 @@ class Search:
             body.close()
             raise
 
-    def _placed(self, trail: Trail, body: content.Plain) -> _Opened:
+    def _placed(self, trail: Trail, body: content.Content) -> _Opened:
         """Find where to read from, in what lies at the path."""
         seen = body.stat()
         there, head = (seen.st_dev, seen.st_ino), Fingerprint.of(body.pread(HEAD, 0))
@@ -190,7 +190,7 @@ class Search:
             empty = same and not saved.fingerprint.length
             if empty or files.proves(body, (saved.offset, saved.fingerprint, saved.anchor)):
                 return _Opened(body, there, head, saved.offset, saved)
-            if same and files.is_cut(body, seen.st_size, saved.offset, saved.fingerprint):
+            if same and not body.packed and files.is_cut(body, seen.st_size, saved.offset, saved.fingerprint):
                 return _Opened(body, there, head, seen.st_size, saved)
         for old in trail.files[-1:]:
             if old.offset and not old.behind and old.prove(body):  # replaced by itself: a copy moved into its place

@@ -120,7 +120,7 @@ class Tailer:
             self._finished.put(each) if each.finished else self._saved.append(each)
         self._trails: dict[str, Trail] = {}
         self._queue: deque[Trail] = deque()
-        self._open = OpenFiles(wakeup, timing, clock)
+        self._open = OpenFiles(wakeup, timing, clock, unpack=once)
         self._gauges = Gauges(metrics, ledger)
         self._search = Search(
             self._open,

@@ -29,3 +29,26 @@ def test_example_is_read(name):
     assert int(found.time) == 1760104536
     assert found.path
     assert found.status == 200
+
+
+SECTION = PAGE.partition("## Lines that are no request")[2].partition("\n## ")[0]
+ROW = re.compile(r"^\| `(\w+)` \| [^|]* \|(?: `(.*?)`(?: \(`(?:(wrapper): )?(\w+)`\))?)? \|$", re.MULTILINE)
+REASONS = {reason: (line, wrapper, name) for reason, line, wrapper, name in ROW.findall(SECTION)}
+
+
+def test_every_reason_to_be_no_request_is_explained():
+    """Whatever reason a module of the parser gives has its row."""
+    modules = (Path(__file__).parents[3] / "logship" / "parser").glob("*.py")
+    given = {reason for module in modules for reason in re.findall(r'Unparsed\("(\w+)"', module.read_text())}
+    given |= {"time", "status", "not_access"}  # `take` and `labelled.Reader` return them as text
+    assert given <= REASONS.keys()
+    assert REASONS.keys() <= given
+
+
+@pytest.mark.parametrize("reason", REASONS)
+def test_example_of_a_reason_has_it(reason):
+    """The line in the table is counted as the table says."""
+    line, wrapper, name = REASONS[reason]
+    format_ = formats.compile("combined", wrapper=name) if wrapper else formats.compile(name or "combined")
+    found = record.Parser(format_, client.ClientRule([])).parse(line.encode())
+    assert found.reason == reason
