@@ -32,6 +32,8 @@ _FILES = 1024  # whose formats are remembered; one that is forgotten is looked a
 _REMEMBERED = 4096  # keys a generation, and User-Agents: a busy site needs thousands, and 65,536 cost 40 MB
 _LONG = 1024  # bytes of a key or User-Agent: longer ones are judged anew each time, lest strangers fill the memory
 _WORTH_A_BLOCK = 12  # lines: for fewer, the way line by line is shorter
+_FEW = 512  # statuses, methods and hosts together
+_PATH = frozenset(("path", "query", "protocol"))
 _ANY_MACHINE = "machine"
 _NOT_IN_KEYS = frozenset(
     ("content_type", "query")
@@ -211,6 +213,7 @@ class Strainer:
         self._has_course = parser.decided | (_NOT_IN_KEYS - parser.format.facts) >= COURSE_FIELDS
         self._verdicts: dict[Hashable, str | Alike] = {}
         self._older: dict[Hashable, str | Alike] = {}  # the generation before: what is still asked for is taken over
+        self._reasons: dict[Key, str] = {}  # to drop, by all of a key but its path
         self._kinds = Memo(self._classify, _REMEMBERED, worth=lambda agent: len(agent) <= _LONG)
 
     def sift(self, data: bytes, start: int, oldest: float | None) -> Sifted:
@@ -310,11 +313,28 @@ class Strainer:
         key = row[0]
         verdict = self._verdicts.get(key) or self._older.get(key)
         if verdict is None:
-            record = self.parser.glimpse(row)
-            verdict = self._table.prejudge(record, self._unknown) or Alike(record)
+            verdict = self._judge_but_path(row) or self._judge_anew(row)
         if sum(map(len, key)) <= _LONG:
             self._remember(key, verdict)
         return verdict
+
+    def _judge_but_path(self, row: Outline) -> str:
+        """Find what decides whatever the path is, often the status; nothing, if nothing does."""
+        alike = self.parser.but_path(row[0])
+        if alike is None:
+            return ""
+        reason = self._reasons.get(alike)
+        if reason is None:
+            reason = self._table.prejudge(self.parser.glimpse(row), self._unknown | _PATH) or ""
+            if len(self._reasons) >= _FEW:
+                self._reasons.clear()
+            if sum(map(len, alike)) <= _LONG:
+                self._reasons[alike] = reason
+        return reason
+
+    def _judge_anew(self, row: Outline) -> str | Alike:
+        record = self.parser.glimpse(row)
+        return self._table.prejudge(record, self._unknown) or Alike(record)
 
     def _remember(self, key: Key, verdict: str | Alike) -> None:
         if len(self._verdicts) >= _REMEMBERED:
@@ -325,11 +345,11 @@ class Strainer:
         """Find what key and class of the User-Agent decide."""
         kind = self._kinds[sheet.agents[at]]
         if kind not in alike.fates:
-            alike.fates[kind] = self._judge_kind(sheet.outline(at))
+            alike.record.user_agent = text_of(sheet.agents[at])
+            alike.fates[kind] = self._judge_kind(alike.record)
         return alike.fates[kind]
 
-    def _judge_kind(self, row: Outline) -> str | Course | None:
-        record = self.parser.glimpse(row)
+    def _judge_kind(self, record: Record) -> str | Course | None:
         fate: str | Course | None = self._table.prejudge(record, self._unknown - {"bot"})
         return self._table.course(record) if fate is None and self._has_course else fate
 

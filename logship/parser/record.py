@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from operator import and_, itemgetter
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from logship.parser import labelled, pattern, requestline, textline, wrappers
 from logship.parser.client import ClientRule
@@ -25,7 +25,10 @@ _DECIDED = {
     "target": ("path", "query", "host", "scheme", "absolute"),
     "question": ("query",),
 }
+_TARGETS = ("request", "target", "path")  # of those that a key has, it has one: see `columns`
+_BUT_PATH = frozenset((*_TARGETS, "query", "question", "protocol"))
 _CACHE = 1024  # the sieve remembers what it is told; this helps lines that take the long way
+_NEW = object.__new__  # calling a class with sixteen fields costs as much as all the rest of reading a line
 _LONG = 512  # a longer key is read anew each time, lest strangers fill the memory
 
 
@@ -42,19 +45,6 @@ class Reader(Protocol):
 
     def read(self, line: bytes) -> Outline | Unparsed:
         """Return the parts of a line, or why it is none of the format."""
-
-
-class Decided(NamedTuple):
-    """What an outline's key says."""
-
-    host: str | None
-    method: str | None
-    path: str | None
-    query: str | None
-    status: int | None
-    scheme: str | None
-    protocol: str | None
-    absolute: bool
 
 
 class Parser:
@@ -81,6 +71,8 @@ class Parser:
         self._reader = _READERS[format.family](format, client.field, self._logs)
         self._unwrap = wrappers.unwrap(format.wrapper)
         self._key_names = self._reader.key_names
+        self._target = next((at for at, name in enumerate(self._key_names) if name in _TARGETS), None)
+        self._others = tuple(at for at, name in enumerate(self._key_names) if name not in _BUT_PATH)
         self.decided = frozenset(name for key in self._key_names for name in _DECIDED.get(key, (key,)))
         self._remembered = lru_cache(_CACHE)(self._decide)
         self.outline = _OUTLINES[format.wrapper](self._reader.outline, self._unwrap)
@@ -106,51 +98,48 @@ class Parser:
         return Unparsed(found.reason, found.position + len(bare) - len(inner)) if bare.endswith(inner) else found
 
     def glimpse(self, outline: Outline) -> Record:
-        """Return a Record with the `decided` fields and the user agent alone."""
-        host, method, path, query, status, scheme, protocol, absolute = self._decided(outline[0])
-        return Record(
-            host=host,
-            method=method,
-            path=path,
-            query=query,
-            status=status,
-            user_agent=text_of(outline[1]),
-            scheme=scheme,
-            protocol=protocol,
-            absolute=absolute,
-        )
+        """Return a Record with the `decided` fields and the user agent alone, a new one each time."""
+        found = self._decide(outline[0])
+        found.user_agent = text_of(outline[1])
+        return found
+
+    def but_path(self, key: Key) -> Key | None:
+        """Return what a key says besides path, query and protocol, None unless its target is a plain path.
+
+        Outlines that have this in common differ in those three alone.
+        """
+        at = self._target
+        if at is None:
+            return None
+        method, _, target = key[at].partition(b" ") if self._key_names[at] == "request" else (b"", b"", key[at])
+        return (method, *[key[at] for at in self._others]) if target[:1] == b"/" else None
 
     def record(self, outline: Outline, like: Record | None = None) -> Record:
         """Return the whole Record, as `parse` gives it. ``like`` is a `glimpse` of an outline with the same key."""
         key, agent, (time, peer, chain, size, referrer, user, content_type, logs) = outline
         facts = self._decided(key) if like is None else like
-        return Record(
-            time,
-            self._client.resolve(
-                None if peer is None else peer.decode("utf-8", "surrogateescape"),
-                None if chain is None else text_of(chain),
-            ),
-            facts.host,
-            facts.method,
-            facts.path,
-            facts.query,
-            facts.status,
-            _count(size),
-            text_of(referrer),
-            text_of(agent),
-            None if user == b"-" else "" if user == _QUOTED_EMPTY else text_of(user),
-            facts.scheme,
-            facts.protocol,
-            None if content_type is None else text_of(content_type),
-            facts.absolute,
-            self._log(logs) if logs else {},
+        found = _NEW(Record)
+        found.time = time
+        found.client_ip = self._client.resolve(
+            None if peer is None else peer.decode("utf-8", "surrogateescape"),
+            None if chain is None else text_of(chain),
         )
+        found.host, found.method, found.path, found.query = facts.host, facts.method, facts.path, facts.query
+        found.status, found.scheme, found.protocol = facts.status, facts.scheme, facts.protocol
+        found.absolute = facts.absolute
+        found.bytes = _count(size)
+        found.referrer = text_of(referrer)
+        found.user_agent = text_of(agent)
+        found.user = None if user == b"-" else "" if user == _QUOTED_EMPTY else text_of(user)
+        found.content_type = None if content_type is None else text_of(content_type)
+        found.log = self._log(logs) if logs else {}
+        return found
 
-    def _decided(self, key: Key) -> Decided:
+    def _decided(self, key: Key) -> Record:
         return self._decide(key) if sum(map(len, key)) > _LONG else self._remembered(key)
 
-    def _decide(self, key: Key) -> Decided:
-        return decide({name: text for name, raw in zip(self._key_names, key, strict=True) if (text := text_of(raw))})
+    def _decide(self, key: Key) -> Record:
+        return decide(dict(zip(self._key_names, map(text_of, key), strict=True)))
 
     def _log(self, raws: tuple[Raw, ...]) -> dict[str, str]:
         found = zip(self._logs, raws, strict=True)
@@ -162,29 +151,31 @@ def strip(line: bytes) -> bytes:
     return line.replace(b"\0", b"").rstrip(b"\r")
 
 
-def decide(facts: Mapping[str, str]) -> Decided:
-    """Return what the deciding facts of a request say together."""
-    method, target, protocol = requestline.split(facts.get("request", ""))
-    if "request" not in facts:
+def decide(facts: Mapping[str, str | None]) -> Record:
+    """Return what the deciding facts of a request say together, as a Record in which all else is None."""
+    request = facts.get("request")
+    if request is None:
         method, target = requestline.method_of(facts.get("method")), facts.get("target")
         protocol = facts.get("protocol")
-    found = requestline.target_of(method, target) if target else _from_path(facts)
+    else:
+        method, target, protocol = requestline.split(request)
+    path, query, host, scheme, absolute = requestline.target_of(method, target) if target else _from_path(facts)
     status = facts.get("status")
-    return Decided(
-        host=found.host if found.absolute else requestline.host_of(facts.get("host")),
-        method=method,
-        path=found.path,
-        query=found.query,
-        status=int(status) if status else None,
-        scheme=found.scheme or facts.get("scheme"),
-        protocol=protocol,
-        absolute=found.absolute,
-    )
+    found = _NEW(Record)
+    found.time = found.client_ip = found.bytes = None
+    found.referrer = found.user_agent = found.user = found.content_type = None
+    found.host = host if absolute else requestline.host_of(facts.get("host"))
+    found.method, found.path, found.query, found.protocol = method, path, query, protocol
+    found.status = int(status) if status else None
+    found.scheme = scheme or facts.get("scheme")
+    found.absolute = absolute
+    found.log = {}
+    return found
 
 
-def _from_path(facts: Mapping[str, str]) -> requestline.Target:
-    path = facts.get("path", "")
-    query = facts["question"].removeprefix("?") if "question" in facts else facts.get("query")
+def _from_path(facts: Mapping[str, str | None]) -> requestline.Target:
+    path, question = facts.get("path") or "", facts.get("question")
+    query = facts.get("query") if question is None else question.removeprefix("?")
     return requestline.Target(path, query) if path[:1] == "/" or path == "*" else requestline.Target()
 
 

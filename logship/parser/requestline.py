@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _ABSOLUTE = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)(.*)", re.DOTALL)
+_COMMON = frozenset(("GET", "HEAD", "POST", "OPTIONS"))
 _NO_HOST = frozenset(("", "_", "-", "*"))
 
 
@@ -27,7 +28,7 @@ class Target(NamedTuple):
 def split(line: str) -> tuple[str | None, str | None, str | None]:
     """Split a request line into method, target and protocol. The target may hold raw blanks; HTTP/0.9 has no third."""
     method, blank, rest = line.partition(" ")
-    if not blank or _TOKEN.fullmatch(method) is None:
+    if not blank or (method not in _COMMON and _TOKEN.fullmatch(method) is None):
         return None, None, None
     target, _, protocol = rest.rpartition(" ")
     if protocol.startswith("HTTP/"):
