@@ -47,15 +47,53 @@ CRAWLERS = (
     "facebookexternalhit/1.1 (+http://www.facebook.com/externalhit_uatext.php)",
 )
 LIBRARIES = ("curl/8.5.0", "python-requests/2.32.3", "Go-http-client/1.1", "okhttp/4.12.0", "Wget/1.21.4", "")
+_MONITOR = "Mozilla/5.0 (compatible; UptimeRobot/2.0; http://www.uptimerobot.com/)"
+_FEED_READERS = (
+    "Feedbin feed-id:1374 - 12 subscribers",
+    "Mozilla/5.0 (compatible; Miniflux/2.2.9; +https://miniflux.app)",
+    "NetNewsWire (RSS Reader; https://netnewswire.com/)",
+)
 
-_PAGES = ("/", "/pricing", "/docs/", "/docs/install", "/docs/rules", "/blog/", "/blog/first-light", "/blog/no-cookies")
+# Page -> where its links lead. What stands first is where most people land.
+_LINKS = {
+    "/": ("/pricing", "/docs/", "/blog/", "/docs/install", "/about"),
+    "/blog/first-light": ("/blog/no-cookies", "/", "/docs/"),
+    "/blog/no-cookies": ("/pricing", "/", "/blog/"),
+    "/docs/install": ("/docs/rules", "/docs/", "/docs/api/events"),
+    "/pricing": ("/signup", "/docs/", "/"),
+    "/docs/": ("/docs/install", "/docs/rules"),
+    "/docs/rules": ("/docs/install", "/docs/api/events", "/docs/"),
+    "/blog/": ("/blog/first-light", "/blog/no-cookies"),
+    "/docs/api/events": ("/docs/rules", "/docs/"),
+    "/about": ("/", "/blog/caf%C3%A9-analytics"),
+    "/blog/caf%C3%A9-analytics": ("/blog/", "/"),
+    "/signup": ("/docs/install",),
+}
+_PAGES = tuple(_LINKS)
+_LANDINGS = (30, 16, 12, 9, 7, 5, 4, 4, 3, 2, 2, 1)
 _SHARED_ASSETS = ("/static/site.css?v=31", "/static/site.js?v=31", "/static/inter.woff2", "/static/logo.svg")
-_PICTURES = ("/img/hero.avif", "/img/team.jpg", "/img/chart.png", "/favicon.ico")
+_PICTURES = ("/img/hero.avif", "/img/team.jpg", "/img/chart.png", "/favicon.ico", "/site.webmanifest")
 _DOWNLOADS = ("/files/handbook.pdf", "/files/logship-1.0.zip")
 _MISSING = ("/old-pricing", "/blog/frist-light", "/docs/instal")
 _PROBES = ("/wp-login.php", "/.env", "/.git/config", "/xmlrpc.php", "/phpmyadmin/", "/vendor/phpunit/eval-stdin.php")
-_REFERRERS = (None, None, "https://www.google.com/", "https://duckduckgo.com/", "https://news.ycombinator.com/")
-_CAMPAIGNS = ("utm_source=newsletter&utm_medium=email&utm_campaign=autumn", "ref=producthunt", "gclid=Cj0KCQjw")
+
+# How visitors arrive: weight, referrer, what stands in the query.
+_ARRIVALS = (
+    (34, None, ""),
+    (22, "https://www.google.com/", ""),
+    (6, "https://duckduckgo.com/", ""),
+    (4, "https://www.bing.com/", ""),
+    (9, "https://news.ycombinator.com/", ""),
+    (4, "https://www.reddit.com/", ""),
+    (4, "https://t.co/Xy3kQ1", ""),
+    (3, "https://github.com/someone/awesome-analytics", ""),
+    (4, "https://chatgpt.com/", "utm_source=chatgpt.com"),
+    (5, None, "utm_source=newsletter&utm_medium=email&utm_campaign=autumn"),
+    (3, "https://www.google.com/", "gclid=Cj0KCQjw&utm_campaign=brand&utm_term=log+analytics"),
+    (2, "https://l.facebook.com/", "fbclid=IwAR2x"),
+    (2, "https://www.producthunt.com/", "ref=producthunt"),
+)
+_PAGES_OF_A_VISIT = (1, 1, 1, 2, 2, 3, 4, 6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,40 +148,53 @@ class Site:
         return visitor(self, start)
 
     def _person(self, start: float) -> Iterator[Hit]:
-        """A session: pages with what belongs to them, a mistyped address or a download now and then."""
+        """A session along the site's links, each page with what belongs to it; a download or a typo now and then."""
         ip, agent = self._address(), self._random.choice(PEOPLE)
-        referrer, target = self._arrival()
-        for number in range(self._random.choice((1, 1, 2, 3, 5))):
-            yield Hit(start, ip, target, PAGEVIEW, agent, referrer, size=self._random.randint(4_000, 40_000))
-            page = self._origin + target
-            assets = (*(_SHARED_ASSETS if number == 0 else ()), *self._random.sample(_PICTURES, 2))
-            yield from (
-                Hit(start + self._random.uniform(0.05, 0.4), ip, asset, "asset", agent, page) for asset in assets
-            )
-            yield from self._aside(start + 0.8, ip, agent, page)
+        referrer, page, query = self._arrival()
+        known: set[str] = set()  # what the browser has cached: it only asks whether that has changed
+        for _ in range(self._random.choice(_PAGES_OF_A_VISIT)):
+            target = f"{page}?{query}" if query else page
+            yield self._page(start, ip, agent, target, referrer, known)
+            address = self._origin + target
+            yield from self._assets(start, ip, agent, address, known)
+            yield from self._aside(start + 0.8, ip, agent, address)
             start += self._random.uniform(1.0, 4.0)
-            referrer, target = page, self._random.choice(_PAGES)
+            referrer, page, query = address, self._random.choice(_LINKS[page]), ""
 
-    def _arrival(self) -> tuple[str | None, str]:
-        target = self._random.choice(_PAGES)
-        if self._random.random() < 0.2:
-            return None, f"{target}?{self._random.choice(_CAMPAIGNS)}"
-        return self._random.choice(_REFERRERS), target
+    def _arrival(self) -> tuple[str | None, str, str]:
+        [page] = self._random.choices(_PAGES, _LANDINGS)
+        [(_, referrer, query)] = self._random.choices(_ARRIVALS, [weight for weight, _, _ in _ARRIVALS])
+        return referrer, page, query
+
+    def _page(self, when: float, ip: str, agent: str, target: str, referrer: str | None, known: set[str]) -> Hit:
+        unchanged = target in known
+        known.add(target)
+        size = 0 if unchanged else self._random.randint(4_000, 40_000)
+        return Hit(when, ip, target, PAGEVIEW, agent, referrer, status=304 if unchanged else 200, size=size)
+
+    def _assets(self, when: float, ip: str, agent: str, page: str, known: set[str]) -> Iterator[Hit]:
+        shared = [asset for asset in _SHARED_ASSETS if asset not in known]
+        for asset in (*shared, *self._random.sample(_PICTURES, 2)):
+            status = 304 if asset in known else 200
+            known.add(asset)
+            yield Hit(when + self._random.uniform(0.05, 0.4), ip, asset, "asset", agent, page, status=status)
 
     def _aside(self, when: float, ip: str, agent: str, page: str) -> Iterator[Hit]:
         dice = self._random.random()
-        if dice < 0.06:
+        if dice < 0.07:
             yield Hit(when, ip, self._random.choice(_DOWNLOADS), "download", agent, page, size=2_400_000)
-        elif dice < 0.10:
+        elif dice < 0.11:
             yield Hit(when, ip, self._random.choice(_MISSING), "not_found", agent, page, status=404, size=312)
-        elif dice < 0.14:
+        elif dice < 0.15:
             yield Hit(when, ip, "/api/newsletter", "method", agent, page, method="POST", status=204, size=0)
-        elif dice < 0.17:
+        elif dice < 0.18:
             yield Hit(when, ip, "/docs", "status", agent, page, status=301, size=162)
 
     def _crawler(self, start: float) -> Iterator[Hit]:
         ip, agent = self._address(), self._random.choice(CRAWLERS)
         yield Hit(start, ip, "/robots.txt", "robots", agent, size=68)
+        if self._random.random() < 0.3:
+            yield Hit(start + 0.4, ip, "/sitemap.xml", "sitemap", agent, size=2_210)
         for number, page in enumerate(self._random.sample(_PAGES, 3), 1):
             yield Hit(start + number, ip, page, "bot", agent, size=18_000)
 
@@ -152,12 +203,19 @@ class Site:
         for number in range(2):
             yield Hit(start + number, ip, self._random.choice(("/", "/pricing")), "bot", agent, size=12_000)
 
+    def _monitor(self, start: float) -> Iterator[Hit]:
+        yield Hit(start, "192.0.2.254", "/", "method", _MONITOR, method="HEAD", size=0)
+
+    def _feed_reader(self, start: float) -> Iterator[Hit]:
+        yield Hit(start, self._address(), "/feed.xml", "feed", self._random.choice(_FEED_READERS), size=9_400)
+
     def _scanner(self, start: float) -> Iterator[Hit]:
-        """Wears a browser's name; what gives it away is that nothing it asks for is there."""
+        """Wears a browser's name; what gives it away is what it asks for."""
         ip, agent = self._address(), self._random.choice(PEOPLE)
         for number, probe in enumerate(self._random.sample(_PROBES, 4)):
-            yield Hit(start + number * 0.1, ip, probe, "status", agent, status=403, size=146)
-        yield Hit(start + 0.5, ip, "*", "method", agent, method="OPTIONS", status=405, size=0)
+            yield Hit(start + number * 0.1, ip, probe, "status", agent, status=404, size=146)
+        yield Hit(start + 0.5, ip, "/xmlrpc.php", "method", agent, method="POST", status=405, size=0)
+        yield Hit(start + 0.6, ip, "*", "method", agent, method="OPTIONS", status=405, size=0)
 
     def _address(self) -> str:
         """An address of the documentation ranges (RFC 5737, RFC 3849): nobody's, so that nobody is counted."""
@@ -171,8 +229,10 @@ _VISITORS: tuple[Callable[[Site, float], Iterator[Hit]], ...] = (
     Site._crawler,
     Site._program,
     Site._scanner,
+    Site._monitor,
+    Site._feed_reader,
 )
-_WEIGHTS = (62, 18, 12, 8)
+_WEIGHTS = (62, 15, 9, 6, 4, 4)
 
 
 class LogWriter:

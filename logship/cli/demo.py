@@ -2,60 +2,141 @@
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
 import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import click
 
-from logship.demo import Demo, Summary
+from logship.demo import Demo, Tally
+
+_FEW = 4  # reasons that fit into a line
 
 
-@click.command(epilog="\b\nExamples:\n  logship demo\n  logship demo --seconds 60 --port 8000")
+@click.command(
+    epilog="\b\nExamples:\n"
+    "  logship demo\n"
+    "  logship demo --seconds 60 --port 8000\n"
+    "  logship demo --forever --rate 20                 until Ctrl-C\n"
+    "  logship demo --config /etc/logship/logship.yaml  try your own rules on it"
+)
 @click.option(
     "--seconds", type=click.FloatRange(min=1), default=20.0, show_default=True, help="How long traffic lasts."
 )
+@click.option("--forever", is_flag=True, help="Go on until Ctrl-C or SIGTERM; the log rotates every minute.")
 @click.option(
     "--rate", type=click.FloatRange(min=0.1, max=200), default=6.0, show_default=True, help="Visits a second."
 )
-@click.option("--port", default=0, help="Port of the receiver's page.  [default: a free one]")
-def command(seconds: float, rate: float, port: int) -> None:
+@click.option(
+    "--config",
+    metavar="FILE",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Try the rules of this configuration; nothing is sent to its destinations.",
+)
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=0, help="Port of the receiver's page.  [default: a free one]"
+)
+def command(seconds: float, forever: bool, rate: float, config: Path | None, port: int) -> None:
     """Run a receiver, synthetic live traffic and the daemon together, and compare what arrived with the truth.
 
-    Exits with 0 when every event has arrived, once.
+    Works with no network and leaves nothing behind. Exits with 0 when every event has arrived, once.
     """
     import uvloop
 
     from logship import logs
 
     logs.configure(level="warning", style="auto")
-    summary = uvloop.run(_show(Demo(seconds, visits=rate, port=port), seconds))
-    sys.exit(1 if summary.lost or summary.doubled else 0)
+    tally = uvloop.run(_show(None if forever else seconds, rate, config, port))
+    sys.exit(1 if tally.lost or tally.doubled else 0)
 
 
-async def _show(demo: Demo, seconds: float) -> Summary:
-    click.echo(f"A made-up site is busy for {seconds:g} s: people, crawlers, scanners; its log rotates midway.")
-    shown = 0
-    async for summary in demo.run():
-        if not shown:
-            click.echo(f"Watch the events arrive: {demo.url}/\n")
-        shown += 1
-        click.echo(
-            f"  {shown:3d} s   {summary.lines:6,d} lines   {summary.expected.total():5,d} events due   "
-            f"{summary.arrived.total():5,d} arrived"
-        )
-        await asyncio.sleep(0)
-    click.echo(_table(demo.summary))
-    click.echo(str(demo.summary))
-    return demo.summary
+async def _show(seconds: float | None, rate: float, config: Path | None, port: int) -> Tally:
+    demo = Demo(seconds, rate=rate, port=port, config=config)
+    with _screen() as draw:
+        async for tally in demo.run():
+            if not demo.began:
+                _greet(demo.url, seconds, config)
+            else:
+                draw(tally)
+    click.echo(_table(demo.tally, "by a dry run" if config else "truly"))
+    click.echo(str(demo.tally))
+    return demo.tally
 
 
-def _table(summary: Summary) -> str:
-    """Tell where the lines went, by what they truly were."""
-    rows = ["", f"  {'line was':<24}{'lines':>8}", f"  {'-' * 32}"]
-    rows += [f"  {kind.replace('_', ' '):<24}{number:>8,d}" for kind, number in summary.kinds.most_common()]
-    names: dict[str, int] = {}
-    for (name, *_), number in summary.arrived.items():
-        names[name] = names.get(name, 0) + number
-    rows += ["", f"  {'event arrived':<24}{'events':>8}", f"  {'-' * 32}"]
-    rows += [f"  {name:<24}{number:>8,d}" for name, number in sorted(names.items(), key=lambda item: -item[1])]
+def _greet(url: str, seconds: float | None, config: Path | None) -> None:
+    click.echo(f"Watch the events arrive: {url}/\n")
+    long = f"for {seconds:g} s; its log rotates midway" if seconds else "until Ctrl-C; its log rotates every minute"
+    click.echo(f"A made-up site is busy {long}. People, crawlers, scanners, monitors.")
+    click.echo(f"The rules are those of {config}.\n" if config else "")
+
+
+# --- while it runs
+
+
+@contextlib.contextmanager
+def _screen() -> Iterator[Callable[[Tally], None]]:
+    """Yield what shows how it goes: a funnel that is drawn anew on a terminal, else one line a second."""
+    began = time.monotonic()
+    if not sys.stdout.isatty():
+        yield lambda tally: click.echo(_line(time.monotonic() - began, tally))
+        return
+    from rich.live import Live
+    from rich.text import Text
+
+    with Live(refresh_per_second=8) as live:
+        yield lambda tally: live.update(Text.from_markup(_funnel(time.monotonic() - began, tally)), refresh=True)
+
+
+def _line(seconds: float, tally: Tally) -> str:
+    return (
+        f"{seconds:4.0f} s {tally.lines:8,d} lines {tally.read:8,d} read {tally.dropped.total():8,d} dropped "
+        f"{tally.due.total():7,d} events due {tally.arrived.total():7,d} arrived"
+    )
+
+
+def _funnel(seconds: float, tally: Tally) -> str:
+    rows = (
+        ("written to the log", "lines", tally.lines, f"{tally.rotations} rotated" if tally.rotations else "", "white"),
+        ("read by logship", "lines", tally.read, "", "cyan"),
+        ("dropped", "lines", tally.dropped.total(), _most(tally.dropped), "yellow"),
+        ("due as events", "events", tally.due.total(), _most(tally.due), "blue"),
+        ("at the receiver", "events", tally.arrived.total(), _most(tally.refused), "green"),
+    )
+    most = max(1, tally.lines)
+    drawn = [
+        f"  {title:<19}[{colour}]{'█' * round(28 * count / most):<28}[/] [bold]{count:>8,d}[/] {what:<7}[dim]{more}[/]"
+        for title, what, count, more, colour in rows
+    ]
+    return "\n".join([*drawn, f"  [dim]{seconds:.0f} s, {tally.lost} on their way[/]"])
+
+
+def _most(counts: Counter[str]) -> str:
+    shown = [f"{name} {count:,d}" for name, count in counts.most_common(_FEW)]
+    return " · ".join([*shown, "…"] if len(counts) > _FEW else shown)
+
+
+# --- at the end
+
+
+def _table(tally: Tally, by: str) -> str:
+    """Hold what arrived and what was dropped against what should have been."""
+    rows = ["", f"  {'lines':<24}{'written':>10}{'read':>10}", f"  {'-' * 44}"]
+    rows += [_row("in all", tally.lines, tally.read), ""]
+    rows += [f"  {'events':<24}{by if by == 'truly' else 'dry run':>10}{'arrived':>10}", f"  {'-' * 44}"]
+    rows += [_row(name, tally.due[name], tally.arrived[name]) for name in _names(tally.due, tally.arrived)]
+    rows += ["", f"  {'no event, because':<24}{by if by == 'truly' else 'dry run':>10}{'dropped':>10}", f"  {'-' * 44}"]
+    rows += [_row(name, tally.no_event[name], tally.dropped[name]) for name in _names(tally.no_event, tally.dropped)]
+    if tally.refused:
+        rows += ["", f"  Plausible would drop, of what arrived: {_most(tally.refused)}"]
     return "\n".join([*rows, ""])
+
+
+def _row(name: str, true: int, found: int) -> str:
+    return f"  {name:<24}{true:>10,d}{found:>10,d}{'' if true == found else '  differs'}"
+
+
+def _names(*counts: Counter[str]) -> list[str]:
+    return [name for name, _ in sum(counts, Counter[str]()).most_common()]

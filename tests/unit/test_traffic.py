@@ -46,7 +46,8 @@ def test_every_line_is_combined() -> None:
 def test_all_kinds_of_visitors_come() -> None:
     """People, their downloads and their typos; crawlers, programs and scanners."""
     kinds = Counter(hit.kind for hit in a_minute())
-    assert kinds.keys() == {"pageview", "asset", "bot", "robots", "status", "method", "download", "not_found"}
+    drops = {"asset", "bot", "robots", "sitemap", "feed", "status", "method"}
+    assert kinds.keys() == {"pageview", "download", "not_found"} | drops
     assert kinds["asset"] > kinds["pageview"] > kinds["bot"] > 0
 
 
@@ -55,6 +56,28 @@ def test_only_people_make_pageviews() -> None:
     agents = {hit.user_agent for hit in a_minute() if hit.kind == traffic.PAGEVIEW}
     assert agents <= set(traffic.PEOPLE)
     assert not set(traffic.PEOPLE) & {*traffic.CRAWLERS, *traffic.LIBRARIES}
+
+
+def test_a_session_follows_the_sites_links() -> None:
+    """Who looks at a second page comes from the first, and the first of a visit is not from here."""
+    by_visitor: dict[tuple[str, str], list[Hit]] = {}
+    for hit in a_minute():
+        if hit.kind == traffic.PAGEVIEW:
+            by_visitor.setdefault((hit.ip, hit.user_agent), []).append(hit)
+    assert max(map(len, by_visitor.values())) > 3
+    for pages in by_visitor.values():
+        assert not (pages[0].referrer or "").startswith("https://demo.example")
+        assert all(two.referrer == f"https://demo.example{one.target}" for one, two in pairwise(pages))
+
+
+def test_visitors_arrive_in_many_ways() -> None:
+    """Searches, links, campaigns, advertisements, and from nowhere."""
+    views = [hit for hit in a_minute() if hit.kind == traffic.PAGEVIEW]
+    assert len({hit.referrer for hit in views if not (hit.referrer or "").startswith("https://demo.example")}) >= 8
+    assert {"utm_campaign=autumn", "gclid", "ref=producthunt"} <= {
+        tag for tag in ("utm_campaign=autumn", "gclid", "ref=producthunt") if any(tag in hit.target for hit in views)
+    }
+    assert {hit.status for hit in views} == {200, 304}
 
 
 def test_nobody_is_at_home_at_the_addresses() -> None:
