@@ -1,4 +1,4 @@
-"""Look at what a valid configuration meets on this machine: files, permissions, formats, destinations.
+"""Look at what a valid configuration meets on this machine: files, permissions, formats, rotation, mounts.
 
 What `check` says beyond the file itself. Everything here is a look: nothing is changed, no event is recorded.
 """
@@ -12,14 +12,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import aiohttp
-
+from logship import surroundings
 from logship.errors import Problem
 from logship.parser import detect
 from logship.parser.record import Parser
 from logship.plan import Plan, SourcePlan
 from logship.records import Unparsed
-from logship.settings import DestinationSettings, Settings
 
 _SAMPLE = 64 * 1024  # bytes of a log that are looked at
 _FILES_LOOKED_AT = 20  # of each pattern: enough to see what is wrong with all
@@ -38,18 +36,9 @@ def offline(plan: Plan) -> Findings:
     findings = Findings(list(_of_state_dir(plan.settings.state_dir)))
     for source in plan.sources.values():
         _of_source(source, findings)
+    findings.problems += surroundings.doubts(plan.settings)
     findings.problems = [problem.at(*plan.settings.place(problem.where)) for problem in findings.problems]
     return findings
-
-
-async def online(settings: Settings) -> list[Problem]:
-    """Post an empty object with the debug header to each destination: it is refused, or answered, never recorded."""
-    problems = []
-    for destination in settings.destinations:
-        if (fault := await _try(destination)) is not None:
-            where = f"destinations.{destination.name}"
-            problems.append(Problem(where, fault).at(*settings.place(where)))
-    return problems
 
 
 def _of_state_dir(path: Path) -> Iterator[Problem]:
@@ -118,22 +107,3 @@ def _of_lines(source: SourcePlan, path: Path, lines: list[bytes], where: str, fi
     if unparsed * 2 > len(lines):
         text = f"{path}: {unparsed} of its first {len(lines)} lines are not in the format {format_.name}"
         findings.problems.append(Problem(where, text, warning=True))
-
-
-async def _try(destination: DestinationSettings) -> str | None:
-    """Return what is wrong with a destination; None when it answers as the API does."""
-    headers = {"X-Debug-Request": "true", "Content-Type": "application/json", **destination.headers}
-    timeout = aiohttp.ClientTimeout(total=destination.timeout.total, connect=destination.timeout.connect)
-    try:
-        async with (
-            aiohttp.ClientSession(timeout=timeout) as session,
-            session.post(
-                destination.url, data=b"{}", headers=headers, allow_redirects=False, proxy=destination.proxy
-            ) as answer,
-        ):
-            body = (await answer.content.read(4096)).decode("utf-8", "replace")
-    except (aiohttp.ClientError, OSError, TimeoutError) as error:
-        return f"{destination.url} cannot be reached: {error or type(error).__name__}"
-    if answer.status == 200 or (answer.status == 400 and '"errors"' in body):
-        return None
-    return f"{destination.url} answered {answer.status}, not as Plausible's API does; is the url right?"

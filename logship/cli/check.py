@@ -9,17 +9,33 @@ from pathlib import Path
 
 import click
 
-from logship import checkup, plan, schema, settings
-from logship.cli.main import EX_CONFIG, config_option
+from logship import checkup, plan, reach, schema, settings
+from logship.cli.main import EX_CONFIG, default_config
 from logship.errors import Problem
 from logship.explain import trial
 
 
 @click.command(
-    epilog="\b\nExamples:\n  logship check -c logship.yaml\n  logship check --show-rules\n  logship check --online"
+    epilog="""\b
+Examples:
+  logship check -c logship.yaml
+  logship check --show-rules
+  logship check --online
+  logship check -c examples/
+"""
 )
-@config_option
-@click.option("--online", is_flag=True, help="Also try each destination. Records nothing there.")
+@click.option(
+    "-c",
+    "--config",
+    type=click.Path(path_type=Path),
+    default=default_config,
+    help="Configuration file, or a directory of examples.  [default: $LOGSHIP_CONFIG, then /etc/logship/logship.yaml]",
+)
+@click.option(
+    "--online",
+    is_flag=True,
+    help="Also try each destination: DNS, TLS, its answer, the address it sees. Records nothing.",
+)
 @click.option("--show-rules", is_flag=True, help="Print the rules with their presets spelled out, and exit.")
 @click.option("--schema", "show_schema", is_flag=True, help="Print the JSON Schema for editors, and exit.")
 def command(config: Path, online: bool, show_rules: bool, show_schema: bool) -> None:
@@ -27,6 +43,8 @@ def command(config: Path, online: bool, show_rules: bool, show_schema: bool) -> 
 
     One problem a line: FILE:LINE:COL: where: what we got, what to do. Runs the configuration's own tests. Exit code
     78 when it cannot be used, 1 when it can, but a test fails or something is in its way here.
+
+    With a directory, each *.yaml and *.yml in it is validated by itself, wherever its logs may be.
     """
     if show_schema:
         click.echo(schema.text())
@@ -39,13 +57,17 @@ def command(config: Path, online: bool, show_rules: bool, show_schema: bool) -> 
         )
         click.echo(rules.shown())
         return
+    if config.is_dir():
+        _check_examples(config)
+        return
     checked, problems = plan.examine(config, os.environ)
     notes: list[str] = []
     if checked is not None:
         found, failures = checkup.offline(checked), trial.problems(checked)
         problems, notes = problems + found.problems + failures, [*found.notes, *_tested(checked, failures)]
     if checked is not None and online:
-        problems += asyncio.run(checkup.online(checked.settings))
+        reached = asyncio.run(reach.online(checked.settings))
+        problems, notes = problems + reached.problems, notes + reached.notes
     for line in (*problems, *notes):
         click.echo(line)
     errors = [problem for problem in problems if not problem.warning]
@@ -57,3 +79,22 @@ def command(config: Path, online: bool, show_rules: bool, show_schema: bool) -> 
 def _tested(checked: plan.Plan, failures: list[Problem]) -> list[str]:
     failed = {problem.where.partition("]")[0] for problem in failures}
     return [f"tests: {len(checked.settings.tests)} run, {len(failed)} failed"] if checked.settings.tests else []
+
+
+def _check_examples(directory: Path) -> None:
+    files = sorted(path for path in directory.iterdir() if path.suffix in (".yaml", ".yml"))
+    if not files:
+        raise click.UsageError(f"{directory} holds no .yaml file")
+    sound = [_is_sound(file) for file in files]
+    click.echo(f"{directory}: {sum(sound)} of {len(files)} ok")
+    if not all(sound):
+        sys.exit(EX_CONFIG)
+
+
+def _is_sound(file: Path) -> bool:
+    """Validate a file as it stands, with its own tests; nothing that it names has to be on this machine."""
+    checked, problems = plan.examine(file, os.environ)
+    problems += trial.problems(checked) if checked is not None else []
+    for problem in problems:
+        click.echo(problem)
+    return checked is not None and all(problem.warning for problem in problems)

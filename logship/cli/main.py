@@ -75,11 +75,16 @@ def cli() -> None:
     """Turn web-server access logs into Plausible analytics."""
 
 
+def default_config() -> str:
+    """Return the configuration file that is meant where none is named."""
+    return os.environ.get("LOGSHIP_CONFIG", "/etc/logship/logship.yaml")
+
+
 config_option = click.option(
     "-c",
     "--config",
     type=click.Path(dir_okay=False, path_type=Path),
-    default=lambda: os.environ.get("LOGSHIP_CONFIG", "/etc/logship/logship.yaml"),
+    default=default_config,
     help="Configuration file.  [default: $LOGSHIP_CONFIG, then /etc/logship/logship.yaml]",
 )
 

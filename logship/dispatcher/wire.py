@@ -81,7 +81,7 @@ class Wire:
         self.total = settings.timeout.total
         self._url = URL(settings.url)
         self._proxy = URL(settings.proxy) if settings.proxy else None
-        self._tls = _tls(settings)
+        self._tls = trust(settings)
         connect = min(settings.timeout.connect, settings.timeout.total)
         self._timeout = aiohttp.ClientTimeout(
             total=connect, connect=connect, sock_connect=connect, ceil_threshold=math.inf
@@ -140,6 +140,14 @@ class Line:
         """Whether the next request can be written at once: connected, and nothing arrived that was not asked for."""
         protocol = self._protocol
         return protocol is not None and not protocol.should_close and protocol.is_connected()
+
+    @property
+    def certificate_ends(self) -> float | None:
+        """When the server's certificate expires (epoch seconds); None without TLS, or where none was verified."""
+        transport = self._connection.transport if self._connection is not None else None
+        certificate = transport.get_extra_info("peercert") if transport is not None else None
+        ends = certificate.get("notAfter") if certificate else None
+        return ssl.cert_time_to_seconds(ends) if isinstance(ends, str) else None
 
     async def open(self) -> Verdict | None:
         """Connect anew. Return None when that worked, else the verdict; nothing was sent, so it is never ambiguous."""
@@ -419,7 +427,7 @@ def _text(error: BaseException) -> str:
     return type(error).__name__
 
 
-def _tls(settings: DestinationSettings) -> ssl.SSLContext | bool:
+def trust(settings: DestinationSettings) -> ssl.SSLContext | bool:
     """Return how certificates are verified: True for the system's authorities, False for not at all."""
     if not settings.tls.verify:
         return False

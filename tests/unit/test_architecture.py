@@ -58,6 +58,8 @@ FLOORS = {
     "logship.pipeline": 6,
     "logship.explain": 6,
     "logship.checkup": 6,
+    "logship.surroundings": 2,
+    "logship.reach": 7,
     "logship.offsets": 6,
     "logship.replay": 6,
     "logship.remains": 7,
