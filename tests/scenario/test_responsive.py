@@ -120,7 +120,7 @@ def steps(monkeypatch):
 
 
 async def test_a_backlog_does_not_make_the_newest_line_of_another_log_late(make_world, api, steps):
-    """G10, G2: 100 MB wait in one log; a line of another is sent in a moment, and no step of the loop is long."""
+    """G10: 100 MB wait in one log; a line of another is sent in a moment, and no step of the loop is long."""
     world = make_world(api.url)
     world.followed = world.directory / "*.log"
     asset = f"{world.line('/style.css?' + 'x' * 100)}\n" * 1000
