@@ -65,6 +65,7 @@ class LogFile:
         self.ready = self.stirred = False
         self._lines = Lines(offset, cut)
         self._head = content.pread(HEAD, 0)
+        self._print = Fingerprint.of(self._head)
         self._before = _before(content, offset)
         self._saved = offset, Anchor.of(self._before)
         self._marks: list[tuple[int, bytes]] = []  # of a file that is costly to read again: offsets, for anchors
@@ -98,7 +99,9 @@ class LogFile:
 
     def fingerprint(self) -> Fingerprint:
         """Return the fingerprint of as much of the head as was seen."""
-        return Fingerprint.of(self._head)
+        if self._print.length != len(self._head):
+            self._print = Fingerprint.of(self._head)
+        return self._print
 
     def proof(self) -> Proof:
         """Return what proves another content to be this generation, as far as it was read."""
