@@ -10,11 +10,12 @@ would answer whatever the rest of the line holds, and tests compare both ways on
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import compress
 from operator import itemgetter, not_
+from typing import TypeVar
 
 from logship.memo import Memo
 from logship.parser import detect, w3c, wrappers
@@ -32,12 +33,15 @@ _FILES = 1024  # whose formats are remembered; one that is forgotten is looked a
 _REMEMBERED = 4096  # keys a generation, and User-Agents: a busy site needs thousands, and 65,536 cost 40 MB
 _LONG = 1024  # bytes of a key or User-Agent: longer ones are judged anew each time, lest strangers fill the memory
 _WORTH_A_BLOCK = 12  # lines: for fewer, the way line by line is shorter
-_FEW = 512  # statuses, methods and hosts together
-_PATH = frozenset(("path", "query", "protocol"))
+_FEW = 1024  # statuses, methods and hosts together, and with classes of paths
+_BESIDE_PATH = frozenset(("query", "protocol"))
+_TARGET = _BESIDE_PATH | {"path"}
 _ANY_MACHINE = "machine"
 _NOT_IN_KEYS = frozenset(
     ("content_type", "query")
 )  # what no key ever holds is known all the same where the format lacks it
+_K = TypeVar("_K")
+_V = TypeVar("_V")
 _KEY: Callable[[Outline], Key] = itemgetter(0)
 _AGENT: Callable[[Outline], bytes] = itemgetter(1)
 _FIELDS = frozenset(Record.__dataclass_fields__) | {"bot"}
@@ -192,8 +196,20 @@ def _is_strange(sifted: Sifted) -> bool:
 
 
 @dataclass(slots=True, eq=False)
+class Kin:
+    """Requests that the rules do not tell apart until they see who asks; ``record`` is one of them.
+
+    ``fates``: the reason to drop by the class of the User-Agent, empty where these facts decide nothing.
+    """
+
+    record: Record
+    unknown: frozenset[str]
+    fates: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True, eq=False)
 class Alike:
-    """Lines with the same key, not dropped by it: what they share, and their fate by the class of the User-Agent.
+    """Lines with the same key, not dropped with their kin: what they share, and their fate by the class.
 
     A fate is the reason to drop, or the course through the rules; None where each line is to be routed in full.
     """
@@ -211,9 +227,14 @@ class Strainer:
         self._in_order = isinstance(table, Scrutiny)
         self._unknown = _FIELDS - parser.decided
         self._has_course = parser.decided | (_NOT_IN_KEYS - parser.format.facts) >= COURSE_FIELDS
-        self._verdicts: dict[Hashable, str | Alike] = {}
-        self._older: dict[Hashable, str | Alike] = {}  # the generation before: what is still asked for is taken over
-        self._reasons: dict[Key, str] = {}  # to drop, by all of a key but its path
+        self._verdicts: dict[Key, str | Kin] = {}
+        self._older: dict[Key, str | Kin] = {}  # the generation before: what is still asked for is taken over
+        self._alikes: dict[Key, Alike] = {}
+        known = self._table if isinstance(self._table, Table) else None  # who remembers visitors looks at every path
+        self._paths = known.paths if known is not None and known.paths.suffice(self._unknown | _BESIDE_PATH) else None
+        self._asks_beside_path = known is None or not known.reads.isdisjoint(_BESIDE_PATH)
+        self._reasons: dict[Key, str] = {}  # by all of a key but its target
+        self._kin: dict[tuple[Key, int], str | Kin] = {}  # by the same and the class of the path
         self._kinds = Memo(self._classify, _REMEMBERED, worth=lambda agent: len(agent) <= _LONG)
 
     def sift(self, data: bytes, start: int, oldest: float | None) -> Sifted:
@@ -279,15 +300,24 @@ class Strainer:
             if isinstance(verdict, str):
                 dropped[verdict] += number
         for at in [at for at, verdict in enumerate(verdicts) if verdict.__class__ is not str]:
-            alike = verdicts[at] or self._judge(sheet.outline(at))
-            if isinstance(alike, str):
-                dropped[alike] += 1
+            kin = verdicts[at] or self._judge(sheet.outline(at))
+            if isinstance(kin, str):
+                dropped[kin] += 1
                 continue
-            fate = self._fate(alike, sheet, at)
+            agent = sheet.agents[at]
+            kind = self._kinds[agent]
+            reason = kin.fates.get(kind)
+            if reason is None:
+                reason = self._judge_kin(kin, kind, agent)
+            if reason:
+                dropped[reason] += 1
+                continue
+            row = sheet.outline(at)
+            alike, fate = self._fate(row, kind)
             if isinstance(fate, str):
                 dropped[fate] += 1
                 continue
-            record = self.parser.record(sheet.outline(at), alike.record)
+            record = self.parser.record(row, alike.record)
             decision = self._table.follow(fate, record) if fate is not None else self._table.route(record)
             self._keep(starts[at], record, decision, sifted, oldest)
 
@@ -308,55 +338,76 @@ class Strainer:
             if decision.cuts:
                 sifted.cuts.update(decision.cuts)
 
-    def _judge(self, row: Outline) -> str | Alike:
-        """Find what the key alone decides."""
+    def _judge(self, row: Outline) -> str | Kin:
+        """Find what the key decides, or which requests are its kin."""
         key = row[0]
         verdict = self._verdicts.get(key) or self._older.get(key)
         if verdict is None:
-            verdict = self._judge_but_path(row) or self._judge_anew(row)
+            verdict = self._judge_parted(row) or self._judge_anew(row, self._unknown)
         if sum(map(len, key)) <= _LONG:
             self._remember(key, verdict)
         return verdict
 
-    def _judge_but_path(self, row: Outline) -> str:
-        """Find what decides whatever the path is, often the status; nothing, if nothing does."""
-        alike = self.parser.but_path(row[0])
-        if alike is None:
-            return ""
-        reason = self._reasons.get(alike)
+    def _judge_parted(self, row: Outline) -> str | Kin | None:
+        """Find what decides whatever the path is, often the status; then what its class decides."""
+        parted = self.parser.parted(row[0]) if self._paths is not None else None
+        if parted is None or self._paths is None:
+            return None
+        others, path = parted
+        reason = self._reasons.get(others)
         if reason is None:
-            reason = self._table.prejudge(self.parser.glimpse(row), self._unknown | _PATH) or ""
-            if len(self._reasons) >= _FEW:
-                self._reasons.clear()
-            if sum(map(len, alike)) <= _LONG:
-                self._reasons[alike] = reason
-        return reason
+            reason = self._table.prejudge(self.parser.glimpse(row), self._unknown | _TARGET) or ""
+            _keep_few(self._reasons, others, reason)
+        if reason:
+            return reason
+        kin = others, self._paths.of(path)
+        verdict = self._kin.get(kin)
+        if verdict is None:
+            verdict = self._judge_anew(row, self._unknown | _BESIDE_PATH)
+            _keep_few(self._kin, kin, verdict)
+        return verdict
 
-    def _judge_anew(self, row: Outline) -> str | Alike:
+    def _judge_anew(self, row: Outline, unknown: frozenset[str]) -> str | Kin:
         record = self.parser.glimpse(row)
-        return self._table.prejudge(record, self._unknown) or Alike(record)
+        return self._table.prejudge(record, unknown) or Kin(record, unknown)
 
-    def _remember(self, key: Key, verdict: str | Alike) -> None:
+    def _remember(self, key: Key, verdict: str | Kin) -> None:
         if len(self._verdicts) >= _REMEMBERED:
             self._older, self._verdicts = self._verdicts, {}
         self._verdicts[key] = verdict
 
-    def _fate(self, alike: Alike, sheet: Sheet, at: int) -> str | Course | None:
-        """Find what key and class of the User-Agent decide."""
-        kind = self._kinds[sheet.agents[at]]
+    def _judge_kin(self, kin: Kin, kind: str, agent: bytes) -> str:
+        """Find what is decided when the class of the User-Agent is known."""
+        kin.record.user_agent = text_of(agent)
+        reason = kin.fates[kind] = self._table.prejudge(kin.record, kin.unknown - {"bot"}) or ""
+        return reason
+
+    def _fate(self, row: Outline, kind: str) -> tuple[Alike, str | Course | None]:
+        """Find what key and class decide, and the facts of the key."""
+        alike = self._alikes.get(row[0])
+        if alike is None:
+            alike = Alike(self.parser.glimpse(row))
+            if sum(map(len, row[0])) <= _LONG:
+                _keep_few(self._alikes, row[0], alike, _REMEMBERED)
         if kind not in alike.fates:
-            alike.record.user_agent = text_of(sheet.agents[at])
+            alike.record.user_agent = text_of(row[1])
             alike.fates[kind] = self._judge_kind(alike.record)
-        return alike.fates[kind]
+        return alike, alike.fates[kind]
 
     def _judge_kind(self, record: Record) -> str | Course | None:
-        fate: str | Course | None = self._table.prejudge(record, self._unknown - {"bot"})
-        return self._table.course(record) if fate is None and self._has_course else fate
+        reason = self._table.prejudge(record, self._unknown - {"bot"}) if self._asks_beside_path else None
+        return self._table.course(record) if reason is None and self._has_course else reason
 
     def _classify(self, agent: bytes) -> str:
         """Return the class of a User-Agent; all machines whose class no rule names are of one."""
         kind = self._table.classify(text_of(agent)).kind
         return kind if not kind or kind in self._table.classes else _ANY_MACHINE
+
+
+def _keep_few(memo: dict[_K, _V], key: _K, value: _V, most: int = _FEW) -> None:
+    if len(memo) >= most:
+        memo.clear()
+    memo[key] = value
 
 
 def _undetected(chunk: Chunk) -> Sifted:

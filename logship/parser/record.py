@@ -25,7 +25,7 @@ _DECIDED = {
     "target": ("path", "query", "host", "scheme", "absolute"),
     "question": ("query",),
 }
-_TARGETS = ("request", "target", "path")  # of those that a key has, it has one: see `columns`
+_TARGETS = ("request", "target", "path")  # the first that is there is believed
 _BUT_PATH = frozenset((*_TARGETS, "query", "question", "protocol"))
 _CACHE = 1024  # the sieve remembers what it is told; this helps lines that take the long way
 _NEW = object.__new__  # calling a class with sixteen fields costs as much as all the rest of reading a line
@@ -71,7 +71,7 @@ class Parser:
         self._reader = _READERS[format.family](format, client.field, self._logs)
         self._unwrap = wrappers.unwrap(format.wrapper)
         self._key_names = self._reader.key_names
-        self._target = next((at for at, name in enumerate(self._key_names) if name in _TARGETS), None)
+        self._targets = [self._key_names.index(name) for name in _TARGETS if name in self._key_names]
         self._others = tuple(at for at, name in enumerate(self._key_names) if name not in _BUT_PATH)
         self.decided = frozenset(name for key in self._key_names for name in _DECIDED.get(key, (key,)))
         self._remembered = lru_cache(_CACHE)(self._decide)
@@ -103,16 +103,19 @@ class Parser:
         found.user_agent = text_of(outline[1])
         return found
 
-    def but_path(self, key: Key) -> Key | None:
-        """Return what a key says besides path, query and protocol, None unless its target is a plain path.
+    def parted(self, key: Key) -> tuple[Key, str] | None:
+        """Return what a key says besides path, query and protocol, and its path; None unless the target is a path.
 
-        Outlines that have this in common differ in those three alone.
+        Keys with both in common differ in query and protocol alone.
         """
-        at = self._target
+        at = next((at for at in self._targets if key[at]), None)
         if at is None:
             return None
-        method, _, target = key[at].partition(b" ") if self._key_names[at] == "request" else (b"", b"", key[at])
-        return (method, *[key[at] for at in self._others]) if target[:1] == b"/" else None
+        method, target = _parted(key[at]) if self._key_names[at] == "request" else (b"", key[at])
+        if target[:1] != b"/":
+            return None
+        path = target.partition(b"?")[0].decode("utf-8", "surrogateescape")
+        return (method, *[key[at] for at in self._others]), path
 
     def record(self, outline: Outline, like: Record | None = None) -> Record:
         """Return the whole Record, as `parse` gives it. ``like`` is a `glimpse` of an outline with the same key."""
@@ -171,6 +174,13 @@ def decide(facts: Mapping[str, str | None]) -> Record:
     found.absolute = absolute
     found.log = {}
     return found
+
+
+def _parted(request: bytes) -> tuple[bytes, bytes]:
+    """Return method and target as `requestline.split` does, but for a method that is none."""
+    method, _, rest = request.partition(b" ")
+    target, _, protocol = rest.rpartition(b" ")
+    return method, target if protocol.startswith(b"HTTP/") else rest
 
 
 def _from_path(facts: Mapping[str, str | None]) -> requestline.Target:

@@ -7,7 +7,7 @@ closures, with what the source decides folded away. `judgement` is Kleene's logi
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 
@@ -72,6 +72,10 @@ class Condition:
 
     def _kleene(self, site: Site, unknown: frozenset[str]) -> Judgement:
         raise NotImplementedError
+
+    def leaves(self) -> Iterator[Condition]:
+        """Yield the tests of single fields that it is made of."""
+        yield self
 
     def captured(self, record: Record, site: Site) -> Mapping[str, str]:
         """Return what named groups caught. The condition holds."""
@@ -178,6 +182,10 @@ class _Many(Condition):
         self.groups = frozenset().union(*(part.groups for part in parts))
         self.log_fields = frozenset().union(*(part.log_fields for part in parts))
 
+    def leaves(self) -> Iterator[Condition]:
+        for part in self._parts:
+            yield from part.leaves()
+
     def _predicates(self, site: Site) -> list[Predicate]:
         return [part.predicate(site) for part in self._parts]
 
@@ -262,6 +270,9 @@ class _Not(Condition):
         self._part = part
         self.reads = part.reads
         self.log_fields = part.log_fields  # its groups caught nothing when it holds
+
+    def leaves(self) -> Iterator[Condition]:
+        return self._part.leaves()
 
     def predicate(self, site: Site) -> Predicate:
         test = self._part.predicate(site)

@@ -19,6 +19,7 @@ from logship.router.conditions import Finding, Judgement, always, never
 from logship.router.declared import declare
 from logship.router.explanation import Explanation, Step
 from logship.router.globs import GlobError
+from logship.router.pathclasses import PathClasses
 from logship.router.shortlist import Shortlist
 from logship.router.site import Place, Site
 from logship.router.ways import Rule, Way
@@ -72,7 +73,10 @@ class Rules:
 
 
 class Table:
-    """The rules as they apply to one source."""
+    """The rules as they apply to one source.
+
+    ``reads`` are the fields that they look at, ``paths`` the classes of paths that they make.
+    """
 
     def __init__(self, rules: Rules, source: SourceSettings, logs: frozenset[str] | None = None) -> None:
         """Raise ConfigError when ``hosts`` of the source cannot be read.
@@ -89,6 +93,8 @@ class Table:
         bound = ((rule.condition.predicate(self._site), rule) for rule in rules.rules)
         self._rules = tuple((takes, rule) for takes, rule in bound if takes is not never)
         self._shortlist = Shortlist([rule.condition for _, rule in self._rules], self._site)
+        self.reads = frozenset().union(*(rule.condition.reads for _, rule in self._rules))
+        self.paths = PathClasses([rule.condition for _, rule in self._rules], self._site)
         self._judgements: dict[frozenset[str], tuple[tuple[Judgement, Rule], ...]] = {}
         self._foreign = ways.through((), "host")
         self._ways = Memo(self._through, _WAYS)  # a rule's fate by the key is one of three, so they are few

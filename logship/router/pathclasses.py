@@ -1,0 +1,38 @@
+"""Tell paths apart as far as the rules do: a site has any number of paths, and its rules a few classes of them.
+
+A rule sees a path through its conditions alone, so paths of which each condition says the same fare alike. What
+becomes of one request of a class becomes of all that are alike in everything else that the rules know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from logship.records import Record
+from logship.router.conditions import Condition
+from logship.router.site import Site
+
+_PATH = frozenset(("path",))
+
+
+class PathClasses:
+    """The classes of paths that some conditions make."""
+
+    def __init__(self, conditions: Iterable[Condition], site: Site) -> None:
+        leaves = [leaf for condition in conditions for leaf in condition.leaves() if "path" in leaf.reads]
+        self._asks = [leaf.predicate(site) for leaf in leaves if leaf.reads == _PATH]
+        # What sees a path together with something else, as `url` does, tells nothing while that is unknown.
+        self._others = [leaf.reads for leaf in leaves if leaf.reads != _PATH]
+        self._asked = Record()
+
+    def of(self, path: str) -> int:
+        """Return the number of a path's class."""
+        record, found = self._asked, 1
+        record.path = path
+        for ask in self._asks:
+            found = found << 1 | ask(record)
+        return found
+
+    def suffice(self, unknown: frozenset[str]) -> bool:
+        """Tell whether paths of a class fare alike while these fields are unknown."""
+        return all(reads & unknown for reads in self._others)
