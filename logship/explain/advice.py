@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from logship.explain.survey import DAY, Survey
+from logship.explain.survey import DAY, NO_MISFITS, Survey
 
 _MANY = 0.05  # a share of lines not understood that is worth a word
+_SOME = 3  # lines: one or two are an accident
 _NEARLY_ALL = 0.9
 _MOST_INSIDE = 0.5  # of visits
 _ENOUGH_VISITS = 20  # before an address's share of the whole means anything
@@ -31,8 +32,8 @@ def advice(survey: Survey) -> list[str]:
 
 
 def _not_understood(survey: Survey) -> Iterator[str]:
-    lost = survey.unparsed.total() - survey.unparsed["blank"] - survey.unparsed["not_access"]
-    if lost > survey.lines * _MANY:
+    lost = sum(count for reason, count in survey.unparsed.items() if reason not in NO_MISFITS)
+    if lost > survey.lines * _MANY and lost >= _SOME:
         yield (
             f"{lost / survey.lines:.0%} of the lines were not understood. Give the server's own log_format or "
             "LogFormat as `format`, word for word"

@@ -24,6 +24,7 @@ Foresee = Callable[[Event], str | None]
 
 MINUTE, HOUR, DAY, MONTH = 60.0, 3600.0, 86400.0, 30 * 86400.0
 _EXAMPLES = 3  # of each reason
+NO_MISFITS = frozenset(("blank", "directive", "not_access"))  # rightly no requests
 _MISFITS = 50  # what the format is sought with: as many as `run` looks at
 
 
@@ -171,8 +172,8 @@ class Surveyor:
             for reason, count in sifted.dropped.items()
             if reason not in scrutiny.REASONS and (wanting := min(count, _EXAMPLES - len(examples.get(reason, ()))))
         }
-        ordinary = sifted.unparsed["blank"] + sifted.unparsed["directive"]
-        misfits = min(sifted.unparsed.total() - ordinary, _MISFITS - len(self.survey.misfits))
+        strange = sum(count for reason, count in sifted.unparsed.items() if reason not in NO_MISFITS)
+        misfits = min(strange, _MISFITS - len(self.survey.misfits))
         lines = wrappers.lines(self._source.settings.wrapper, block)
         for number, (_, line) in enumerate(lines, self.survey.lines + 1):
             if not wanted and not misfits:

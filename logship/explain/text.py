@@ -259,15 +259,13 @@ def moment(seconds: float) -> str:
 
 
 def span(seconds: float) -> str:
-    """Return a stretch of time for people: ``2 days 5 h``, ``1 h 23 min``, ``4 min 5 s``."""
-    for unit, name, below, name_below in (
-        (DAY, "days", HOUR, "h"),
-        (HOUR, "h", MINUTE, "min"),
-        (MINUTE, "min", 1.0, "s"),
-    ):
+    """Return a stretch of time for people: ``2 days 5 h``, ``1 h 23 min``, ``4 min 5 s``, ``1 day``."""
+    units = ((DAY, "day", HOUR, "h"), (HOUR, "h", MINUTE, "min"), (MINUTE, "min", 1.0, "s"))
+    for unit, name, below, name_below in units:
         if seconds >= unit:
             whole, rest = divmod(seconds, unit)
-            return f"{whole:.0f} {name} {rest // below:.0f} {name_below}"
+            name += "s" if name == "day" and whole > 1 else ""
+            return f"{whole:.0f} {name}" + (f" {rest // below:.0f} {name_below}" if rest >= below else "")
     return f"{seconds:.0f} s"
 
 

@@ -12,6 +12,7 @@ from logship.parser.record import Parser
 from logship.records import Unparsed
 
 _TRIED = 10  # lines that each format is tried on
+_NEAR = 2 / 3  # of a line, with a quote in it: what fits no further has only found words and blanks
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +36,8 @@ def nearest(misfits: Sequence[Misfit], current: Sequence[str]) -> Nearest | None
     wrapper = detect.detect(texts).wrapper
     tried = [_try(name, wrapper, texts) for name in detect.CANDIDATES if name not in current]
     best = max(tried, key=lambda each: (each.fits, each.position))
-    return best if best.fits or best.position > _AN_ADDRESS else None
-
-
-_AN_ADDRESS = 46  # bytes of the longest address: what fits no further has only found a word and a blank
+    near = best.position > len(texts[0]) * _NEAR and b'"' in texts[0][: best.position]
+    return best if best.fits or near else None
 
 
 def _try(name: str, wrapper: str, texts: Sequence[bytes]) -> Nearest:
