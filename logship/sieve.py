@@ -36,7 +36,6 @@ _WORTH_A_BLOCK = 12  # lines: for fewer, the way line by line is shorter
 _FEW = 1024  # statuses, methods and hosts together, and with classes of paths
 _BESIDE_PATH = frozenset(("query", "protocol"))
 _TARGET = _BESIDE_PATH | {"path"}
-_ANY_MACHINE = "machine"
 _NOT_IN_KEYS = frozenset(
     ("content_type", "query")
 )  # what no key ever holds is known all the same where the format lacks it
@@ -399,9 +398,8 @@ class Strainer:
         return self._table.course(record) if reason is None and self._has_course else reason
 
     def _classify(self, agent: bytes) -> str:
-        """Return the class of a User-Agent; all machines whose class no rule names are of one."""
-        kind = self._table.classify(text_of(agent)).kind
-        return kind if not kind or kind in self._table.classes else _ANY_MACHINE
+        """Return what User-Agents share whose lines fare alike."""
+        return self._table.kind(text_of(agent))
 
 
 def _keep_few(memo: dict[_K, _V], key: _K, value: _V, most: int = _FEW) -> None:

@@ -103,7 +103,7 @@ class Scrutiny:
         self._table, self._memory, self._behaviour, self._spam = table, memory, behaviour, spam
         self._watches = behaviour != BehaviourSettings()
         self._once = table.once
-        self.classes, self.classify = table.classes, table.classify
+        self.classify, self.kind = table.classify, table.kind
 
     @staticmethod
     def needed(table: Table, behaviour: BehaviourSettings, spam: frozenset[str]) -> bool:

@@ -10,6 +10,7 @@ import difflib
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, fields
 
+from logship import memo
 from logship.errors import ConfigError, Problem
 from logship.memo import Memo
 from logship.records import Decision, Record
@@ -28,7 +29,7 @@ from logship.settings import AllOf, AnyOf, AudienceSettings, Not, RuleSettings, 
 
 @dataclass(slots=True)
 class Course:
-    """What records alike in `COURSE_FIELDS` and class share: the way through the rules left to ask, where they went."""
+    """What records alike in `COURSE_FIELDS` and kind share: the way through the rules left to ask, where they went."""
 
     way: Way
     place: Place
@@ -37,8 +38,11 @@ class Course:
 COURSE_FIELDS = frozenset(("method", "status", "path", "query", "host", "scheme", "absolute", "content_type"))
 _BEYOND_COURSE = frozenset(each.name for each in fields(Record)) - COURSE_FIELDS  # nearly every line has others
 _REMEMBERED = 2048  # keys of one source: with the longest, about 2 MB
+_ANY_MACHINE = "machine"
+_AGENTS = 1024
+_KINDS = 64  # answers that conditions on User-Agents give together: strangers choose what these say
 _WAYS = 256
-_SHORT = 300  # characters of path, query and host that are worth remembering
+_SHORT = 300  # characters of path, query and host, or of a User-Agent, that are worth remembering
 
 
 class Rules:
@@ -99,8 +103,13 @@ class Table:
         self._foreign = ways.through((), "host")
         self._ways = Memo(self._through, _WAYS)  # a rule's fate by the key is one of three, so they are few
         self._known: dict[Hashable, Course] = {}
-        self.classes = rules.classes
         self.classify = rules.classify
+        self._classes = rules.classes
+        leaves = (leaf for _, rule in self._rules for leaf in rule.condition.leaves())
+        self._asked_of_agents = tuple(leaf.predicate(self._site) for leaf in leaves if "user_agent" in leaf.reads)
+        self._answers_of_agents: set[str] = set()
+        self._settled_by_kind = frozenset(("bot", "user_agent"))
+        self._kinds = memo.texts(self.kind, _AGENTS, longest=_SHORT)
 
     def holding(self, logs: frozenset[str] | None) -> Table:
         """Return the table for lines that can hold these ``log.NAME`` fields: what asks for others is settled."""
@@ -117,7 +126,7 @@ class Table:
             record.scheme,
             record.absolute,
             record.content_type,
-            self.classify(record.user_agent).kind,
+            self._kinds[record.user_agent or ""],
         )
         return self.follow(self._known.get(key) or self._learn(key, record), record)
 
@@ -125,11 +134,31 @@ class Table:
         """Decide what becomes of a record whose course is known: the rest of `route`."""
         return course.way(record, course.place)
 
+    def kind(self, user_agent: str | None) -> str:
+        """Return what User-Agents share that fare alike in every rule: their class, and which conditions they meet.
+
+        All machines are of one class but for the classes that a rule names.
+        """
+        kind = self.classify(user_agent).kind
+        kind = kind if not kind or kind in self._classes else _ANY_MACHINE
+        return f"{kind} {self._answers(Record(user_agent=user_agent))}" if self._asked_of_agents else kind
+
+    def _answers(self, record: Record) -> str:
+        """Return what conditions say of a User-Agent; nothing any more once their answers were too many kinds."""
+        answers = "".join("+" if asked(record) else "-" for asked in self._asked_of_agents)
+        self._answers_of_agents.add(answers)
+        if len(self._answers_of_agents) > _KINDS:
+            self._asked_of_agents, self._settled_by_kind = (), frozenset(("bot",))
+            return ""
+        return answers
+
     def prejudge(self, record: Record, unknown: frozenset[str]) -> str | None:
         """Return the drop reason if it is certain whatever the unknown fields hold, else None.
 
-        ``unknown`` holds names of Record's fields, and "bot" unless the class of its user agent is known.
+        ``unknown`` holds names of Record's fields, and "bot" unless the `kind` of its user agent is known: then it
+        speaks for all of that kind.
         """
+        unknown = unknown if "bot" in unknown else unknown - self._settled_by_kind
         reasons: set[str] = set()
         ours = self._judge_host(record, unknown)
         if ours is False:
@@ -174,13 +203,14 @@ class Table:
         return known
 
     def course(self, record: Record) -> Course:
-        """Decide by the record's `COURSE_FIELDS` and class as far as that goes; all records alike in them share it."""
+        """Decide by the record's `COURSE_FIELDS` and kind as far as that goes; all records alike in them share it."""
         place = self._site.place(record)
         if not self._site.is_ours(record):
             return Course(self._foreign, place)
         left: list[tuple[int, bool]] = []
-        judged = self._judged(_BEYOND_COURSE)
-        for at in self._shortlist.of(record, _BEYOND_COURSE):
+        beyond = _BEYOND_COURSE - self._settled_by_kind
+        judged = self._judged(beyond)
+        for at in self._shortlist.of(record, beyond):
             judge, rule = judged[at]
             held = judge(record)
             if held is not False:

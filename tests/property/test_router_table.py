@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from logship import settings as written
 from logship.records import Decision, Record
-from logship.router.table import Rules, Table
+from logship.router.table import COURSE_FIELDS, Rules, Table
 from logship.settings import AllOf, AnyOf, Not, RuleSettings, SourceSettings, When
 
 CURL, GPTBOT = "curl/8.5.0", "Mozilla/5.0 (compatible; GPTBot/1.2; +https://openai.com/gptbot)"
@@ -151,6 +151,18 @@ def one_after_the_other(table, record):
             if not rule.continues:
                 break
     return decision
+
+
+@settings(max_examples=150, deadline=None)
+@given(RULES, SOURCES, RECORDS, RECORDS)
+def test_a_course_is_the_same_for_all_records_alike_in_its_fields_and_kind(rules, source, seen, other):
+    """What was found out with one line of a request holds for all lines of it and all User-Agents of a kind."""
+    made = tables(rules, source)
+    alike_fields = {name: getattr(seen, name) for name in COURSE_FIELDS}
+    for agent in AGENTS:
+        if made.kind(agent) == made.kind(seen.user_agent):
+            record = replace(other, **alike_fields, user_agent=agent)
+            assert alike(made.follow(made.course(seen), record), one_after_the_other(made, record))
 
 
 @settings(max_examples=100, deadline=None)

@@ -244,3 +244,31 @@ def test_rules_about_the_query_are_decided_for_all_lines_with_the_same_request(t
     assert made.follow(course, page(query="ref=a&x=1")).deliveries[0].event.url == "https://example.com/?ref=a"
     assert list(made._ways) == [((2, True),)]
     assert made.route(page(query="preview=1")).reason == "preview"
+
+
+def test_a_rule_about_a_user_agent_leaves_verdicts_on_requests_alone(table, page):
+    """Known the kind of a User-Agent, an asset is dropped by its path, though a rule in front asks for the agent."""
+    made = table("- {when: {user_agent: '*FooMonitor*'}, drop: monitor}\n- preset: pageviews")
+    assert made.kind("FooMonitor/1.0") != made.kind("Mozilla/5.0 (X11; Linux x86_64) Firefox/127.0")
+    assert made.kind("FooMonitor/1.0") == made.kind("A FooMonitor/2.0 of theirs")
+    known = REQUEST_LINE - {"bot"}
+    assert made.prejudge(page(path="/a.css"), REQUEST_LINE) is None
+    assert made.prejudge(page(path="/a.css"), known) == "asset"
+    assert made.prejudge(page(path="/a.css", user_agent="FooMonitor/1.0"), known) == "monitor"
+
+
+def test_kinds_of_user_agents_are_bounded_and_verdicts_stay_right(table, page):
+    """Strangers who meet the conditions in every combination cost speed, not memory, and change no decision."""
+    rules = "".join(f"- {{when: {{user_agent: '*x{n}x*'}}, drop: r{n}}}\n" for n in range(8))
+    made = table(rules + "- preset: pageviews")
+    agents = [
+        f"Mozilla/5.0 (X11; Linux x86_64) {n} " + "".join(f"x{b}x " for b in range(8) if n >> b & 1) for n in range(256)
+    ]
+    kinds = {made.kind(agent) for agent in agents}
+    assert len(kinds) <= 66
+    for n, agent in enumerate(agents):
+        record = page(user_agent=agent)
+        expected = f"r{(n & -n).bit_length() - 1}" if n else None
+        assert made.route(record).reason == expected
+        assert made.follow(made.course(record), record).reason == expected
+        assert made.prejudge(page(user_agent=agent), REQUEST_LINE - {"bot"}) in (None, expected)
