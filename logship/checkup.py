@@ -5,6 +5,7 @@ What `check` says beyond the file itself. Everything here is a look: nothing is 
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import os
 import stat
@@ -12,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from logship import surroundings
+from logship import peers, surroundings
 from logship.errors import Problem
 from logship.parser import detect
 from logship.parser.record import Parser
@@ -107,3 +108,14 @@ def _of_lines(source: SourcePlan, path: Path, lines: list[bytes], where: str, fi
     if unparsed * 2 > len(lines):
         text = f"{path}: {unparsed} of its first {len(lines)} lines are not in the format {format_.name}"
         findings.problems.append(Problem(where, text, warning=True))
+    elif (told := peers.doubt(source.settings.client_ip, parser, _last_lines(path))) is not None:
+        findings.problems.append(Problem(f"{source.settings.where}.client_ip", f"{path}: {told}", warning=True))
+
+
+def _last_lines(path: Path) -> list[bytes]:
+    """Return what was logged last: what stands in front of the server may be new."""
+    with contextlib.suppress(OSError), path.open("rb") as log:
+        start = log.seek(max(0, log.seek(0, os.SEEK_END) - _SAMPLE))
+        lines = log.read(_SAMPLE).split(b"\n")[:-1]
+        return lines[1:] if start else lines  # the first is half a line
+    return []

@@ -156,7 +156,7 @@ def _compile_source(
         problems.append(Problem(f"{source.where}.format", str(error)))
         return None
     try:
-        client = ClientRule(source.client_ip.trusted_proxies, source.client_ip.field)
+        client = ClientRule(source.client_ip.trusted_proxies, source.client_ip.field, private=source.client_ip.private)
         if format_ is not None:
             Parser(format_, client)  # finds a `field` that the format does not have
     except FormatError as error:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from itertools import count, pairwise
@@ -204,7 +204,16 @@ class ClientIpSettings:
         (),
     )
     field: str = key(
-        Text("a field's name", notations.field_name), "The field that holds the chain of addresses.", "x_forwarded_for"
+        Text("a field's name", notations.field_name),
+        "The field that holds the chain of addresses, or a single one, such as `http_cf_connecting_ip`; `forwarded` "
+        "and `http_forwarded` are read as RFC 7239 has them.",
+        "x_forwarded_for",
+    )
+    private: bool = key(
+        FLAG,
+        "Whether visitors may have private or reserved addresses, as on an intranet. Otherwise, where "
+        "`trusted_proxies` are given, such an address is no visitor's, and the line is dropped as `no_client_ip`.",
+        False,
     )
 
 
@@ -362,7 +371,8 @@ class SourceSettings:
     )
     query: str | tuple[str, ...] = key(
         _Query(),
-        "Which query parameters are sent: `campaign` (utm_*, ref, source and click ids), `all`, `none`, or a list.",
+        "Which query parameters are sent: `campaign` (utm_*, ref, source and click ids), `all` but secrets (token, "
+        "password, email and their like), `none`, or a list.",
         "campaign",
     )
     behaviour: BehaviourSettings = key(
@@ -992,6 +1002,7 @@ def _doubts(settings: Settings, problems: Iterable[Problem]) -> Iterator[Problem
         *_global_doubts(settings),
         *(doubt for each in settings.destinations for doubt in _destination_doubts(each)),
         *_error_logs(settings),
+        *_preset_doubts(settings.rules),
         *_never_reached(settings, problems),
     ]
     yield from (Problem(where, message, warning=True) for where, message in told)
@@ -1034,6 +1045,15 @@ def _error_logs(settings: Settings) -> Iterator[tuple[str, str]]:
             if _ERROR_LOG.search(path.rpartition("/")[2]):
                 where = _element(settings, f"{source.where}.path", index)
                 yield where, f"{quoted(path)} looks like an error log; only access logs hold requests"
+
+
+def _preset_doubts(rules: Sequence[RuleSettings]) -> Iterator[tuple[str, str]]:
+    used = {rule.preset for rule in rules}
+    for rule in rules:
+        if rule.preset == "ai-crawlers" and rule.domain is None:
+            yield rule.where, 'crawlers are counted among people; add "domain: ai.example.com", a site of their own'
+        if rule.preset == "no-js" and "pageviews" in used:
+            yield rule.where, "is for sites whose pages a script counts; with pageviews beside it, they count twice"
 
 
 def _never_reached(settings: Settings, problems: Iterable[Problem]) -> Iterator[tuple[str, str]]:

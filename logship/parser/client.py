@@ -1,7 +1,8 @@
 """Find the visitor's address: walk from the server's peer towards the visitor, for as long as the word is trusted.
 
 A proxy appends the address it saw, so only what trusted proxies appended is true; the left end of X-Forwarded-For is
-whatever the visitor wrote. The walk goes from the right and stops at the first address that is no trusted proxy.
+whatever the visitor wrote. The walk goes from the right and stops at the first address that is no trusted proxy. Where
+it ends at a proxy, or at an address that nobody on the Internet has, the visitor is not known.
 """
 
 from __future__ import annotations
@@ -54,10 +55,16 @@ SETS = {
     ),
     "cloudflare": CLOUDFLARE,
 }
+# Nobody on the Internet has these: https://www.iana.org/assignments/iana-ipv4-special-registry and its IPv6 sibling,
+# without the ranges of documentation (examples hold them) and without those that translate to a visitor's own.
+_NOBODYS = (
+    *(*SETS["loopback"], *SETS["private"], "0.0.0.0/8", "192.0.0.0/24", "198.18.0.0/15", "224.0.0.0/3"),
+    *("::/128", "100::/64", "fec0::/10", "ff00::/8"),
+)
 _UNIX = frozenset(("unix", "unix:"))
 _MAPPED = b"\0" * 10 + b"\xff\xff"
 _PORT = re.compile(r":\d{1,5}")
-_FOR = re.compile(r'(?:^|[;,])\s*for\s*=\s*(?:"([^"]*)"|([^;,\s"]*))', re.IGNORECASE)
+_FOR = re.compile(r'(?:^|;)\s*for\s*=\s*(?:"([^"]*)"|([^;\s"]*))', re.IGNORECASE)
 _CACHE = 4096
 _LONG = 256  # a chain of more characters is resolved anew each time, lest strangers fill the memory
 
@@ -69,15 +76,22 @@ def address_of(text: str) -> str | None:
 
 
 class ClientRule:
-    """Which peers are believed, and which field holds what they say."""
+    """Which peers are believed, and which field holds what they say.
 
-    def __init__(self, trusted_proxies: Sequence[str], field: str = "x_forwarded_for") -> None:
+    ``private``: visitors may have private addresses, as on an intranet. Otherwise, where proxies are trusted, such an
+    address is no visitor's; where none are, the log's word is all there is, and taken as it is.
+    """
+
+    def __init__(
+        self, trusted_proxies: Sequence[str], field: str = "x_forwarded_for", *, private: bool = False
+    ) -> None:
         words = [word.strip() for word in trusted_proxies]
         expanded = [item for word in words for item in SETS.get(word.lower(), (word,))]
         self.field = field
         self._unix = any(word in _UNIX for word in expanded)
         self._ranges = _Ranges(_network(word) for word in expanded if word not in _UNIX)
         self._trusting = bool(expanded)
+        self._nobodys = _Ranges(() if private or not expanded else map(_network, _NOBODYS))
         self._remembered = lru_cache(_CACHE)(self._resolve)
 
     def resolve(self, peer: str | None, chain: str | None) -> str | None:
@@ -102,24 +116,44 @@ class ClientRule:
 
     def _hops(self, chain: str) -> list[str]:
         if self.field == "forwarded" or self.field.endswith("http_forwarded"):
-            return [match[1] if match[1] is not None else match[2] for match in _FOR.finditer(chain)]
+            return [_forwarded_for(element) for element in _elements(chain)]
         return chain.split(",")
 
     def _walk(self, hops: Iterable[str]) -> str | None:
-        nearest = None
+        """Return the first that is no trusted proxy; None where all are, or one says that it does not know."""
         for hop in hops:
             word = hop.strip()
             if not word:
                 continue
             packed = _packed(word)
-            if packed is None and not (self._unix and word.startswith("unix:")):
-                # A trusted proxy says that it does not know: nobody does, and what stands further left proves nothing.
-                return None
-            if packed is not None:
-                nearest = packed
-                if packed not in self._ranges:
-                    break
-        return None if nearest is None else _written(nearest)
+            if packed is None and self._unix and word.startswith("unix:"):
+                continue
+            if packed is None or packed not in self._ranges:
+                # What stands further left proves nothing.
+                return None if packed is None or packed in self._nobodys else _written(packed)
+        return None
+
+
+def _elements(chain: str) -> list[str]:
+    """Divide ``Forwarded`` (RFC 7239) at its commas, those in quotes aside.
+
+    From the right: what the last proxy wrote is well formed, whatever a visitor has written before it.
+    """
+    parts, found = chain.split(","), []
+    while parts:
+        element = parts.pop()
+        while element.count('"') % 2 and parts:
+            element = f"{parts.pop()},{element}"
+        found.append(element)
+    return found[::-1]
+
+
+def _forwarded_for(element: str) -> str:
+    """Return whom an element is for; ``unknown`` where its proxy does not say: the one before it is another's word."""
+    found = _FOR.search(element)
+    if found is None:
+        return "unknown" if element.strip() else ""
+    return found[1] if found[1] is not None else found[2]
 
 
 class _Ranges:

@@ -1,9 +1,25 @@
-"""Reduce a query to the parameters that are sent. What stays keeps its order and its bytes."""
+"""Reduce a query to the parameters that are sent. What stays keeps its order and its bytes.
+
+A secret in a URL is sent to nobody unless its name is in the list that the user wrote: ``all`` is all but those.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from urllib.parse import unquote
+
+# Words of a parameter's name that say: this is how somebody logs in, or who he is.
+SECRET = frozenset(
+    (
+        *("token", "password", "passwd", "passphrase", "pass", "pwd", "pin", "otp", "secret", "key", "apikey", "jwt"),
+        *("auth", "authorization", "oauth", "credential", "credentials", "signature", "sig", "hmac", "nonce", "ticket"),
+        *("session", "sessionid", "sid", "phpsessid", "jsessionid", "cookie", "csrf", "xsrf", "samlresponse"),
+        *("email", "mail", "phone", "tel", "ssn", "iban", "birthday", "birthdate", "username", "login"),
+    )
+)
+_SECRET_WHOLE = frozenset(("code",))  # of OAuth, once
+_WORDS = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z0-9]+")
 
 CAMPAIGN = ("utm_*", "ref", "source", "gclid", "gbraid", "wbraid", "msclkid", "fbclid", "twclid")
 
@@ -11,9 +27,12 @@ Reduce = Callable[[str], str]
 
 
 def reducer(policy: str | Sequence[str]) -> Reduce:
-    """Return the function for ``campaign``, ``all``, ``none``, or the names to keep (``utm_*`` for a family)."""
+    """Return the function for ``campaign``, ``all``, ``none``, or the names to keep (``utm_*`` for a family).
+
+    ``all`` leaves out secrets all the same; a name that is listed is kept whatever it says.
+    """
     if policy == "all":
-        return lambda query: query
+        return _without_secrets
     if policy == "none":
         return lambda query: ""
     return _keeping(CAMPAIGN if isinstance(policy, str) else policy)
@@ -31,6 +50,20 @@ def value(query: str | None, name: str) -> str:
 def decoded(text: str) -> str:
     """Undo percent escapes; bytes that are not UTF-8 stay as they travel in records."""
     return unquote(text, "utf-8", "surrogateescape") if "%" in text else text
+
+
+def is_secret(name: str) -> bool:
+    """Tell whether a parameter's name says that its value is a secret, or whose it is: ``accessToken``, ``e-mail``."""
+    plain = decoded(name)
+    whole = plain.lower()
+    words = {word.lower() for word in _WORDS.findall(plain)}
+    return whole in _SECRET_WHOLE or whole.replace("-", "").replace("_", "") in SECRET or not SECRET.isdisjoint(words)
+
+
+def _without_secrets(query: str) -> str:
+    parts = query.split("&")
+    kept = [part for part in parts if not is_secret(part.partition("=")[0])]
+    return query if len(kept) == len(parts) else "&".join(kept)
 
 
 def _keeping(names: Sequence[str]) -> Reduce:

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.bench import job as jobs
-from tests.bench import plots, programs, report, target
+from tests.bench import people, plots, programs, report, target
 
 _ROOT = Path(__file__).resolve().parents[2]
 
@@ -37,7 +37,7 @@ def main() -> int:
                 print(f"no figures: {error}", file=sys.stderr)
                 return 1
     text = report.markdown(whole, rounds)
-    print(f"\n{text}")
+    print(f"\n{text}\n\n{people.report()}")
     report.save(_ROOT / "bench" / "latest.json", whole, rounds)
     plots.write(_ROOT / "bench" / "latest.svg", report.bars(rounds))
     if options.write:

@@ -57,6 +57,7 @@ FLOORS = {
     "logship.tap": 5,
     "logship.pipeline": 6,
     "logship.explain": 6,
+    "logship.peers": 4,
     "logship.checkup": 6,
     "logship.surroundings": 2,
     "logship.reach": 7,

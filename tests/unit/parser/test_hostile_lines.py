@@ -167,7 +167,7 @@ def test_glimpse_holds_what_the_key_decides():
         ("198.51.100.9", "198.51.100.9"),
         ("unknown, 198.51.100.9:5123", "198.51.100.9"),
         ("6.6.6.6, 198.51.100.9, 10.1.1.1", "198.51.100.9"),
-        ("-", "10.0.0.2"),
+        ("-", None),
     ],
 )
 def test_nginx_main_walks_the_last_field(chain, expected):

@@ -57,11 +57,11 @@ def test_the_page_shows_each_preset_as_it_is(preset):
     assert f"```yaml\n{shown}```" in PAGE
 
 
-@pytest.mark.parametrize("name", ["ai-crawlers", "downloads-and-404s", "multi-site"])
+@pytest.mark.parametrize("name", ["ai-crawlers", "beside-the-script", "downloads-and-404s", "multi-site"])
 def test_the_example_configurations_load_and_compile(name):
     """Without a problem, and without a warning; what is commented out too."""
     text = (ROOT / f"config/{name}.yaml").read_text()
-    whole = re.sub(r"^  # (?=- name:|  )", "  ", text, flags=re.MULTILINE)
+    whole = re.sub(r"^  # (?=- name:|- preset:|  )", "  ", text, flags=re.MULTILINE)
     assert whole.count("  # - ") == 0
     for each in (text, whole):
         read, problems = settings.read(each, name, {})

@@ -1,0 +1,63 @@
+"""Whose addresses a log shows: those of visitors, or of what stands in front of the server. For `check` to warn.
+
+Where a proxy's address is taken for the visitor's, all visitors are one, and Plausible drops what comes from a data
+centre. Nothing else in the configuration shows it: the lines look well.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from logship.parser.client import CLOUDFLARE_DATE, ClientRule
+from logship.parser.record import Parser
+from logship.records import Record
+from logship.settings import ClientIpSettings
+
+_ENOUGH = 10  # requests: fewer may well be the administrator's own
+
+# What stands in front, by the sets that one would trust: the narrow ones first.
+_FRONTS = {
+    ("loopback",): "this machine's own",
+    ("private", "loopback"): "private",
+    ("cloudflare",): f"Cloudflare's (by its list of {CLOUDFLARE_DATE})",
+}
+
+
+def doubt(client_ip: ClientIpSettings, parser: Parser, lines: Sequence[bytes]) -> str | None:
+    """Return what is wrong with the addresses in a log's last lines, and what to do; None when nothing is."""
+    records = [record for line in lines if isinstance(record := parser.parse(line), Record)]
+    if len(records) < _ENOUGH:
+        return None
+    addresses = Counter(record.client_ip for record in records)
+    if client_ip.trusted_proxies:
+        return _none_found(client_ip.field) if addresses.keys() == {None} else None
+    seen = [address for address in addresses if address is not None]
+    front = next((sets for sets in _FRONTS if _are_all_of(sets, seen)), None) if seen else None
+    return None if front is None else _all_proxies(front, parser, len(records))
+
+
+def _are_all_of(sets: Sequence[str], addresses: Sequence[str]) -> bool:
+    """Tell by walking over them: behind one that is trusted stands nobody."""
+    rule = ClientRule(sets, private=True)
+    return all(rule.resolve(address, None) is None for address in addresses)
+
+
+def _none_found(field: str) -> str:
+    return (
+        f"the field {field} held no visitor's address in any of the last requests, so every line is dropped as "
+        "no_client_ip; does the log hold that field, and does the proxy in front fill it?"
+    )
+
+
+def _all_proxies(front: tuple[str, ...], parser: Parser, requests: int) -> str:
+    known = "x_forwarded_for" in parser.format.facts
+    remedy = (
+        f"the log holds X-Forwarded-For: add client_ip: {{trusted_proxies: [{', '.join(front)}]}}"
+        if known
+        else "log X-Forwarded-For as well, and name the proxies in client_ip.trusted_proxies"
+    )
+    return (
+        f"each of the last {requests} requests came from an address that is {_FRONTS[front]}, so a proxy's: all "
+        f"visitors would count as one, and Plausible drops what is no visitor's; {remedy}. On an intranet, all is well"
+    )
