@@ -22,6 +22,7 @@ import structlog
 
 from logship import __version__, differences, plan, settings
 from logship.deadletter import DeadLetters
+from logship.environment import Variables
 from logship.errors import ConfigError, LogshipError
 from logship.metrics import Metrics
 from logship.pipeline import Pipeline
@@ -74,7 +75,7 @@ class Daemon:
 
     async def run(self) -> None:
         """Run until stopped. Raise ConfigError or StateError when it cannot start."""
-        built = plan.load(self.config, os.environ)
+        built = plan.load(self.config, Variables())
         loaded = built.settings
         self._accepted(loaded)
         with contextlib.closing(Checkpoint.open(loaded.state_dir)) as checkpoint:
@@ -239,7 +240,7 @@ class Daemon:
         """Read, build and apply; or leave everything as it is and say where the file is broken."""
         self._manager.tell("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
         try:
-            built = plan.load(self.config, os.environ)
+            built = plan.load(self.config, Variables())
             changes = [_with_consequence(each) for each in differences.between(running, built.settings)]
             loaded = self._keep_what_needs_restart(running, built.settings)
             self.pipeline.apply(replace(built, settings=loaded))

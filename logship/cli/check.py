@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import click
 
 from logship import checkup, plan, reach, schema, settings
 from logship.cli.main import EX_CONFIG, default_config
+from logship.environment import Variables
 from logship.errors import Problem
 from logship.explain import trial
 
@@ -51,7 +51,7 @@ def command(config: Path, online: bool, show_rules: bool, show_schema: bool) -> 
         return
     if show_rules:
         rules = (
-            plan.load(config, os.environ).rules
+            plan.load(config, Variables()).rules
             if config.exists()
             else plan.build(settings.Settings(state_dir=Path())).rules
         )
@@ -60,7 +60,7 @@ def command(config: Path, online: bool, show_rules: bool, show_schema: bool) -> 
     if config.is_dir():
         _check_examples(config)
         return
-    checked, problems = plan.examine(config, os.environ)
+    checked, problems = plan.examine(config, Variables())
     notes: list[str] = []
     if checked is not None:
         found, failures = checkup.offline(checked), trial.problems(checked)
@@ -93,7 +93,7 @@ def _check_examples(directory: Path) -> None:
 
 def _is_sound(file: Path) -> bool:
     """Validate a file as it stands, with its own tests; nothing that it names has to be on this machine."""
-    checked, problems = plan.examine(file, os.environ)
+    checked, problems = plan.examine(file, Variables())
     problems += trial.problems(checked) if checked is not None else []
     for problem in problems:
         click.echo(problem)

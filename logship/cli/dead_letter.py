@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
 import sys
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ import click
 from logship import logs, settings
 from logship.cli import state, table
 from logship.cli.main import config_option
+from logship.environment import Variables
 from logship.language.notations import shown_duration
 from logship.settings import Settings
 
@@ -143,7 +143,7 @@ def replay(config: Path, to: str | None, dry_run: bool, older: bool, numbers: tu
 
     from logship.replay import Replay
 
-    loaded = settings.load(config, os.environ)
+    loaded = settings.load(config, Variables())
     replaying = Replay(loaded, to=to, numbers=numbers, older=older)
     survey = replaying.survey()
     if dry_run or not survey.send:

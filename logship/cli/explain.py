@@ -16,6 +16,7 @@ import orjson
 from logship import compressed, plan, settings
 from logship.cli import progress, table
 from logship.cli.main import config_option
+from logship.environment import Variables
 from logship.errors import ConfigError, LogshipError, Problem
 from logship.explain import blocks, foreseen, lines, page, survey, text, way
 from logship.explain.lines import Describe, Explained
@@ -87,7 +88,7 @@ def command(
         log = log or "-"
         built = _without_file(log, format_ or "auto", site, proxies)
     else:
-        built = plan.load(config, os.environ)
+        built = plan.load(config, Variables())
     chosen = _choose(built, log, source)
     log = log or _own_log(chosen)
     describe = lines.describer(built.settings.destinations)
@@ -232,19 +233,15 @@ def _report(sums: Survey, name: str, html: Path | None, *, as_json: bool) -> Non
 
 
 def _follow(found: Iterable[bytes], source: SourcePlan, number: int, describe: Describe, *, as_json: bool) -> None:
-    explainer, last = lines.Explainer(source), 0
-    for block in found:
-        for each in explainer.explain(block):
-            last = each.line
-            if last < number:
-                continue
-            if as_json:
-                click.echo(orjson.dumps(describe(each)))
-            else:
-                for line in way.follow(each, source, describe, width=_width()):
-                    _print(line)
-            return
-    raise LogshipError(f"there is no line {number}; the log has {last:,}")
+    explainer = lines.Explainer(source)
+    each = explainer.find(found, number)
+    if each is None:
+        raise LogshipError(f"there is no line {number}; the log has {explainer.line:,}")
+    if as_json:
+        click.echo(orjson.dumps(describe(each)))
+        return
+    for line in way.follow(each, source, describe, width=_width()):
+        _print(line)
 
 
 def _print(line: text.Line) -> None:

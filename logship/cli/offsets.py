@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +12,7 @@ import click
 from logship import logs, offsets, plan
 from logship.cli import state, table
 from logship.cli.main import config_option
+from logship.environment import Variables
 from logship.language.notations import shown_duration
 from logship.offsets import Place
 from logship.plan import Plan
@@ -129,7 +129,7 @@ def set_(config: Path, path: str, offset: int | str) -> None:
       logship offsets set /var/log/nginx/access.log.1 beginning
     """  # noqa: D301 - click reads \b
     logs.configure(level="warning")
-    built = plan.load(config, os.environ)
+    built = plan.load(config, Variables())
     with (
         offsets.held(built.settings.state_dir, built.sources) as checkpoint,
         state.changed_as_owner(built.settings.state_dir),
@@ -164,7 +164,7 @@ def reset(config: Path, paths: tuple[str, ...], everything: bool) -> None:
     if everything == bool(paths):
         raise click.UsageError("name files, or say --all")
     logs.configure(level="warning")
-    built = plan.load(config, os.environ)
+    built = plan.load(config, Variables())
     with (
         offsets.held(built.settings.state_dir, built.sources) as checkpoint,
         state.changed_as_owner(built.settings.state_dir),

@@ -17,6 +17,7 @@ FLOORS = {
     "logship.errors": 0,
     "logship.memo": 0,
     "logship.metrics": 0,
+    "logship.environment": 0,
     "logship.language": 0,
     "logship.cases": 0,
     "logship.settings": 1,

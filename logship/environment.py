@@ -1,0 +1,43 @@
+"""What `${NAME}` in a configuration stands for: a variable, or a file that holds its value.
+
+The file is what `NAME_FILE` names, as is the custom for secrets of containers, or `$CREDENTIALS_DIRECTORY/NAME`, as
+with systemd's LoadCredential= (https://systemd.io/CREDENTIALS). It can be kept from others, and changed while we run.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+_LARGEST = 64 * 1024  # bytes of a value
+
+
+class Variables(Mapping[str, str]):
+    """The environment of this process with what files add to it. A file is read each time it is asked for."""
+
+    def __init__(self, environment: Mapping[str, str] | None = None) -> None:
+        self._environment = os.environ if environment is None else environment
+
+    def __getitem__(self, name: str) -> str:
+        if name in self._environment:
+            return self._environment[name]
+        for path in self._files(name):
+            try:
+                with path.open("rb") as file:
+                    return file.read(_LARGEST).decode().removesuffix("\n")
+            except (OSError, ValueError):
+                continue
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._environment)
+
+    def __len__(self) -> int:
+        return len(self._environment)
+
+    def _files(self, name: str) -> Iterator[Path]:
+        if named := self._environment.get(f"{name}_FILE"):
+            yield Path(named)
+        if directory := self._environment.get("CREDENTIALS_DIRECTORY"):
+            yield Path(directory, name)
