@@ -676,7 +676,8 @@ class Tailer:
         if file.quiet_since is None:
             return False
         patience = _PATIENCE if file is trail.files[-1] else 1
-        linger = self._timing.linger * patience if self._open.room else _HURRY
+        hurry = file.links and not self._open.room  # with a name it is found again, should it grow
+        linger = _HURRY if hurry else self._timing.linger * patience
         return self._clock() - file.quiet_since >= linger
 
     def _finish(self, trail: Trail, file: LogFile) -> None:
