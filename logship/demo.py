@@ -36,6 +36,7 @@ _PATIENCE = 15.0  # seconds for the last events to arrive
 _ROTATE_AFTER = 60.0  # seconds between two rotations, where there is no midway
 
 _RULES = [{"preset": "downloads"}, {"preset": "not-found"}, {"preset": "pageviews"}]
+_OF_THE_FILE = ("tests",)  # of a configuration: not of its rules
 _OF_THE_MACHINE = ("path", "exclude", "format", "wrapper", "client_ip", "start_at")  # of a source: not of its rules
 
 Key = tuple[str, str, str, str]
@@ -288,7 +289,8 @@ def _configuration(own: dict[str, Any] | None, directory: Path, url: str) -> str
         "destinations": {name: {"url": url} for name in names},
     }
     sources = [_source(given, directory, number) for number, given in enumerate(own["sources"])]
-    return yaml.safe_dump({**own, **ours, "sources": sources}, sort_keys=False, allow_unicode=True)
+    kept = {key: value for key, value in own.items() if key not in _OF_THE_FILE}
+    return yaml.safe_dump({**kept, **ours, "sources": sources}, sort_keys=False, allow_unicode=True)
 
 
 def _source(given: dict[str, Any], directory: Path, number: int) -> dict[str, Any]:
