@@ -66,21 +66,42 @@ class Explained:
 
 
 class Explainer:
-    """Explain the lines of one log in their order. Where the format is to be found out, it is, as `run` does it."""
+    """Explain the lines of one log in their order. Where the format is to be found out, it is, as `run` does it.
+
+    ``line`` is the number of the last one that was read.
+    """
 
     def __init__(self, source: SourcePlan) -> None:
         self._source = source
         self._table = source.judge()
-        self._line = 0
+        self.line = 0
         self.parser: Parser | None = None if source.format is None else _parser(source, source.format)
 
     def explain(self, block: bytes) -> Iterator[Explained]:
         """Yield what becomes of each line of a block of whole lines."""
         texts = [text for _, text in wrappers.lines(self._source.settings.wrapper, block)]
         for text, record in zip(texts, self._records(texts), strict=True):
-            self._line += 1
+            self.line += 1
             decision = None if isinstance(record, Unparsed) else self._table.route(record)
-            yield Explained(self._line, text, record, decision)
+            yield Explained(self.line, text, record, decision)
+
+    def find(self, blocks: Iterable[bytes], number: int) -> Explained | None:
+        """Return the line of that number, read from the log's beginning; None where it has fewer."""
+        for block in blocks:
+            texts = [text for _, text in wrappers.lines(self._source.settings.wrapper, block)]
+            if self.line + len(texts) < number and not self._remembers(texts):
+                self.line += len(texts)
+                continue
+            found = next((each for each in self.explain(block) if each.line == number), None)
+            if found is not None:
+                return found
+        return None
+
+    def _remembers(self, texts: list[bytes]) -> bool:
+        """Tell whether what a line becomes may depend on those before it: then none can be passed over."""
+        if self.parser is None and not self._find(texts):
+            return False
+        return self._table is not self._source.table or (self.parser is not None and self.parser.format.per_file)
 
     def _records(self, texts: list[bytes]) -> list[Record | Unparsed]:
         records = self._parsed(texts)

@@ -6,11 +6,13 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from logship.explain import reasons
 from logship.explain.lines import Describe, Explained, record_as_json
 from logship.explain.survey import Misfit
 from logship.explain.text import Line, broken_at, cut
 from logship.plan import SourcePlan
 from logship.records import Unparsed
+from logship.router import scrutiny
 
 _TONES = (("- ", "title"), ("yes:", "good"), ("no:", "soft"))
 
@@ -28,6 +30,8 @@ def follow(explained: Explained, source: SourcePlan, describe: Describe, *, widt
     yield from ((), (("RULES", "title"),))
     for text in source.table.explain(explained.record).lines():
         yield ((f"  {_shortened(text, 2 * width)}", _tone(text)),)
+    if explained.reason in scrutiny.REASONS:
+        yield ((f"  - behaviour: dropped as {explained.reason}: {reasons.meaning(explained.reason)}", "title"),)
     yield ()
     yield from _outcome(explained, describe(explained)["requests"])
 

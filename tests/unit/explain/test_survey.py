@@ -114,3 +114,24 @@ def test_nothing_is_understood_where_no_format_fits(planned):
     survey = surveyed(planned("sources: [{path: /a.log, site: https://example.com}]\n"), [b"one\ntwo\n\n"])
     assert survey.formats == []
     assert survey.unparsed == {"format": 2, "blank": 1}
+
+
+@pytest.mark.parametrize("text", ["", "sources: [{path: /a.log, site: https://example.com}]\n"])
+def test_a_line_is_found_by_its_number_as_it_was_explained(planned, text):
+    """Blocks before it are passed over, and nothing changes by that."""
+    plan, blocks = planned(text), made_up()
+    source, describe = next(iter(plan.sources.values())), lines.describer(plan.settings.destinations)
+    explainer = lines.Explainer(source)
+    explained = [describe(each) for block in blocks for each in explainer.explain(block)]
+    for number in (1, 8, 400, 401, 1300, len(explained)):
+        assert describe(lines.Explainer(source).find(blocks, number)) == explained[number - 1]
+    assert lines.Explainer(source).find(blocks, len(explained) + 1) is None
+
+
+def test_a_line_that_depends_on_those_before_it_is_found_all_the_same(planned, line):
+    """A visitor who asked for what only exploits ask for is no person any more, many blocks later."""
+    behaviour = "behaviour: {probes: true}"
+    text = f"sources: [{{path: /a.log, site: https://example.com, format: combined, {behaviour}}}]\n"
+    source = next(iter(planned(text).sources.values()))
+    blocks = [line("/.env", status=404), line("/a.css") * 50, line("/p")]
+    assert lines.Explainer(source).find(blocks, 52).reason == "scanner"
