@@ -105,16 +105,24 @@ def test_killed_under_load_nothing_is_lost(
         for number in range(KILLS):
             accepted_before = len(judge.accepted())
             process = start(config, tmp_path)
-            wait_until(lambda: len(judge.accepted()) > accepted_before or process.poll() is not None, "an event")  # noqa: B023
-            time.sleep(dice.uniform(0.0, 2.0))
-            assert process.poll() is None, (tmp_path / "output").read_text()[-2000:]
-            process.kill()
-            process.wait()
+            try:
+                wait_until(
+                    lambda: len(judge.accepted()) > accepted_before or process.poll() is not None,  # noqa: B023
+                    "an event",
+                    seconds=60,
+                )
+                time.sleep(dice.uniform(0.0, 2.0))
+                assert process.poll() is None, (tmp_path / "output").read_text()[-2000:]
+            finally:
+                process.kill()
+                process.wait()
             accepted, committed = set(judge.accepted()), judge.committed()
             assert committed <= accepted, f"kill {number}: committed but never delivered: {committed - accepted}"
             may_repeat += len(accepted - committed) + CONNECTIONS
             if number % 7 == 3:
                 writer.rotate.set()
+            if number % 25 == 24:
+                print(f"{number + 1} kills, {len(accepted):,} accepted, {len(committed):,} committed", flush=True)
     finally:
         writer.enough.set()
         writer.join()
