@@ -103,6 +103,14 @@ class WebServer:
     port: int
     log: Path
     pid: int
+    second_port: int = 0
+
+    def send(self, request: bytes) -> bytes:
+        """Send the very bytes, and return all that comes back until the server hangs up."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=10) as connection:
+            connection.sendall(request)
+            connection.shutdown(socket.SHUT_WR)
+            return b"".join(iter(lambda: connection.recv(65536), b""))
 
     def ask(
         self,
@@ -155,6 +163,71 @@ class Servers:
         assert process.poll() is None, (root / "apache.out").read_text()
         return WebServer(port, root / "access.log", process.pid)
 
+    def haproxy(self, syslog: str = "raw") -> WebServer:
+        """Start HAProxy with its HTTP log, four captured headers, and HTTP/2 at the port after the first."""
+        program, port, root = binary("haproxy", "haproxy"), free_port(), self.place
+        second = free_port()
+        config = root / "haproxy.cfg"
+        config.write_text(_HAPROXY.format(port=port, second=second, syslog=syslog))
+        process = self.stack.enter_context(running([program, "-f", config], root / "access.log"))
+        until(lambda: (listens(port) and listens(second)) or process.poll() is not None, "HAProxy")
+        assert process.poll() is None, (root / "access.log").read_text()
+        (root / "access.log").write_bytes(b"")  # it says what it is there as well
+        return WebServer(port, root / "access.log", process.pid, second)
+
+    def caddy(self) -> WebServer:
+        """Start Caddy with its JSON access log."""
+        program, port, root = binary("caddy", "caddy"), free_port(), self.place
+        config = root / "Caddyfile"
+        config.write_text(_CADDY.format(root=root, port=port))
+        command = [program, "run", "--adapter", "caddyfile", "--config", config]
+        process = self.stack.enter_context(running(command, root / "caddy.out"))
+        until(lambda: listens(port) or process.poll() is not None, "Caddy")
+        assert process.poll() is None, (root / "caddy.out").read_text()
+        return WebServer(port, root / "access.log", process.pid)
+
+
+_HAPROXY = """
+global
+  log stdout format {syslog} local0 info
+  nbthread 1
+defaults
+  mode http
+  log global
+  option httplog
+  option dontlognull
+  timeout client 10s
+  timeout server 10s
+  timeout connect 10s
+  timeout http-request 10s
+frontend web
+  bind 127.0.0.1:{port}
+  bind 127.0.0.1:{second} proto h2
+  capture request header Host len 200
+  capture request header User-Agent len 500
+  capture request header Referer len 200
+  capture request header X-Forwarded-For len 200
+  http-request return status 404 content-type text/html string no if {{ path /missing }}
+  http-request return status 200 content-type text/html string yes
+"""
+
+_CADDY = """
+{{
+  admin off
+  auto_https off
+  storage file_system {root}/caddy
+}}
+http://:{port} {{
+  bind 127.0.0.1
+  log {{
+    output file {root}/access.log
+    format json
+  }}
+  header Content-Type text/html
+  respond /missing 404
+  respond "Hello" 200
+}}
+"""
 
 _NGINX = """
 daemon off;
