@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from logship import memo
 from logship.records import Record
 from logship.router.conditions import Condition
 from logship.router.site import Site
 
 _PATH = frozenset(("path",))
+_PATHS = 1024  # that are remembered: one path is asked for with many queries
+_LONGEST = 300  # characters of one
 
 
 class PathClasses:
@@ -24,15 +27,19 @@ class PathClasses:
         # What sees a path together with something else, as `url` does, tells nothing while that is unknown.
         self._others = [leaf.reads for leaf in leaves if leaf.reads != _PATH]
         self._asked = Record()
+        self._known = memo.texts(self._find, _PATHS, longest=_LONGEST)
 
     def of(self, path: str) -> int:
         """Return the number of a path's class."""
+        return self._known[path]
+
+    def suffice(self, unknown: frozenset[str]) -> bool:
+        """Tell whether paths of a class fare alike while these fields are unknown."""
+        return all(reads & unknown for reads in self._others)
+
+    def _find(self, path: str) -> int:
         record, found = self._asked, 1
         record.path = path
         for ask in self._asks:
             found = found << 1 | ask(record)
         return found
-
-    def suffice(self, unknown: frozenset[str]) -> bool:
-        """Tell whether paths of a class fare alike while these fields are unknown."""
-        return all(reads & unknown for reads in self._others)
