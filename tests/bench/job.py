@@ -245,7 +245,8 @@ def _slug(dice: random.Random) -> str:
 
 
 def _address(dice: random.Random) -> str:
-    return f"{dice.choice((192, 198, 203))}.{dice.randrange(256)}.{dice.randrange(256)}.{dice.randrange(1, 255)}"
+    """Visitors' addresses: no private or reserved ones, which are nobody's behind a proxy."""
+    return f"{dice.choice((193, 195, 203))}.{dice.randrange(256)}.{dice.randrange(256)}.{dice.randrange(1, 255)}"
 
 
 def _local(second: int) -> str:
