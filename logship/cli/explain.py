@@ -94,7 +94,8 @@ def command(
     describe = lines.describer(built.settings.destinations)
     quiet = log == "-" or (sys.stdout.isatty() and not only_summary)
     with _open(log) as stream, progress.of_file(stream, enabled=not quiet) as watched:
-        found = blocks.blocks(watched, chosen.settings.wrapper, live=log == "-")
+        troubles: list[str] = []
+        found = _until_broken(blocks.blocks(watched, chosen.settings.wrapper, live=log == "-"), troubles)
         if number is not None:
             _follow(found, chosen, number, describe, as_json=as_json)
             return
@@ -104,6 +105,8 @@ def command(
             sums = _survey(found, chosen, describe, only_sums=only_summary or html is not None)
             understood = bool(sums.formats) or not sums.lines
             _report(sums, _name(log), html, as_json=as_json)
+    if troubles:
+        raise LogshipError(f"{_name(log)} was read only so far: {troubles[0]}")
     if not understood:
         sys.exit(1)
 
@@ -182,6 +185,14 @@ def _open(log: str) -> BinaryIO:
         return compressed.reader(path.open("rb"))
     except OSError as error:
         raise LogshipError(f"{log} cannot be read: {error.strerror}") from error
+
+
+def _until_broken(found: Iterator[bytes], troubles: list[str]) -> Iterator[bytes]:
+    """Yield blocks up to where no more can be read, as of a compressed log that is cut; note why."""
+    try:
+        yield from found
+    except OSError as error:
+        troubles.append(error.strerror or str(error))
 
 
 def _name(log: str) -> str:

@@ -103,6 +103,15 @@ def test_a_compressed_log_is_read_whatever_its_name(log, packed):
     assert len(explain(*NO_FILE, "--json", log).stdout.splitlines()) == 4
 
 
+def test_a_compressed_log_that_is_cut_is_explained_as_far_as_it_goes(tmp_path):
+    """A copy that was interrupted: the report comes, and then why it is not of the whole log."""
+    log = tmp_path / "access.log.gz"
+    log.write_bytes(gzip.compress(b"".join(LINE.format(f"/{n * n}", 200).encode() for n in range(20_000)))[:-2000])
+    done = explain(*NO_FILE, "--summary", log, code=None)
+    assert "WHAT IT WILL COST" in done.stdout
+    assert str(done.exception).startswith(f"{log} was read only so far: compressed data is damaged or not complete")
+
+
 @pytest.fixture
 def config(tmp_path, log):
     """Return a configuration with two sources: one for other logs, one for this."""
