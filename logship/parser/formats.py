@@ -172,6 +172,16 @@ def _nginx(text: str) -> Callable[[str], LogFormat]:
     return lambda name: _text_format(name, "nginx", *nginx.read(text))
 
 
+def _absolute(text: str) -> Callable[[str], LogFormat]:
+    """A balancer writes every target with its host, so the format holds it."""
+
+    def make(name: str) -> LogFormat:
+        found = _text_format(name, "nginx", *nginx.read(text))
+        return replace(found, facts=found.facts | {"host"})
+
+    return make
+
+
 def _apache(text: str) -> Callable[[str], LogFormat]:
     return lambda name: _text_format(name, "apache", *apache.read(text))
 
@@ -212,13 +222,13 @@ NAMED: Mapping[str, Callable[[str], LogFormat]] = {
         ' "$http_referer" "$http_user_agent"$rest_of_line'
     ),
     # https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-access-logs.html
-    "alb": _nginx(
+    "alb": _absolute(
         "$type $time_iso8601 $elb $remote_addr $target $request_processing_time $target_processing_time"
         " $response_processing_time $status $target_status $request_length $bytes_sent"
         ' "$request" "$http_user_agent"$rest_of_line'
     ),
     # https://docs.aws.amazon.com/elasticloadbalancing/latest/classic/access-log-collection.html
-    "elb": _nginx(
+    "elb": _absolute(
         "$time_iso8601 $elb $remote_addr $backend $request_processing_time $backend_processing_time"
         " $response_processing_time $status $backend_status $request_length $bytes_sent"
         ' "$request" "$http_user_agent"$rest_of_line'

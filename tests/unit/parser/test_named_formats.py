@@ -204,3 +204,9 @@ def test_guessed_keys_may_be_inside_of_objects(line: str) -> None:
     )
     assert (found.status, found.bytes, found.referrer, found.user_agent) == (200, 5, "https://e.org/", "UA")
     assert found.query == "a=b"
+
+
+@pytest.mark.parametrize("name", ["alb", "elb", "bunny", "cloudfront", "gandi", "ovh", "vhost_combined", "caddy"])
+def test_a_format_with_hosts_needs_no_site(name: str) -> None:
+    """Where each line names its host, `site` may be left out."""
+    assert "host" in formats.compile(name).facts
