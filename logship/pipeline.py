@@ -23,6 +23,7 @@ from logship.backlog import Sifting
 from logship.deadletter import DeadLetters
 from logship.decisions import Judge, written_names
 from logship.dispatcher.destination import Destination
+from logship.errors import ConfigError
 from logship.metrics import Metrics
 from logship.plan import Plan
 from logship.progress.checkpoint import Checkpoint
@@ -85,7 +86,7 @@ class Pipeline:
             async with asyncio.TaskGroup() as tasks:
                 self._tasks = tasks
                 for settings in self.plan.settings.destinations:
-                    self._start(settings)
+                    self._start(settings.name, self._make(settings, self.plan))
                 saving = tasks.create_task(self._save_regularly(), name="checkpoint")
                 feeding = tasks.create_task(self._feed(), name="feed")
                 await self._until_stopped(feeding)
@@ -101,21 +102,39 @@ class Pipeline:
         self._tailer.stop()
 
     def apply(self, plan: Plan) -> None:
-        """Swap the plan between two chunks. Offsets, open files and queued events live on."""
+        """Swap the plan between two chunks. Offsets, open files and queued events live on.
+
+        ConfigError: it could not be activated (a certificate went away since it was checked); the old plan runs on.
+        """
+        wanted = {settings.name: settings for settings in plan.settings.destinations}
+        sieves = self._make_sieves(plan)
+        new = {name: self._make(each, plan) for name, each in wanted.items() if name not in self._destinations}
+        self._change(wanted)
         # Chunks of a source that was taken out may still come until the tailer has looked: its old sieve takes them.
-        self._sieves |= self._make_sieves(plan)
+        self._sieves |= sieves
         self._sifting.renew()
         self._tailer.apply(self._followed(plan))
-        wanted = {settings.name: settings for settings in plan.settings.destinations}
         for name in self._destinations.keys() - wanted.keys():
             self._retire(name)
-        for name, settings in wanted.items():
-            if name in self._destinations:
-                self._destinations[name].max_event_age = plan.settings.max_event_age
-                self._destinations[name].apply(settings)
-            else:
-                self._start(settings)
+        for destination in self._destinations.values():
+            destination.max_event_age = plan.settings.max_event_age
+        for name, destination in new.items():
+            self._start(name, destination)
         self.plan = plan
+
+    def _change(self, wanted: Mapping[str, DestinationSettings]) -> None:
+        """Give destinations their new settings: all of them, or none."""
+        old = {settings.name: settings for settings in self.plan.settings.destinations}
+        changed: list[str] = []
+        try:
+            for name in self._destinations.keys() & wanted.keys():
+                self._destinations[name].apply(wanted[name])
+                changed.append(name)
+        except ConfigError:
+            for name in changed:
+                with contextlib.suppress(ConfigError):
+                    self._destinations[name].apply(old[name])
+            raise
 
     @property
     def stopping(self) -> bool:
@@ -310,16 +329,18 @@ class Pipeline:
 
     # -- what a plan needs around it
 
-    def _start(self, settings: DestinationSettings) -> None:
-        destination = Destination(
+    def _make(self, settings: DestinationSettings, plan: Plan) -> Destination:
+        return Destination(
             settings,
             ack=self._ack,
             dead_letters=self._dead_letters,
             metrics=self._metrics,
-            max_event_age=self.plan.settings.max_event_age,
+            max_event_age=plan.settings.max_event_age,
         )
-        self._destinations = {**self._destinations, settings.name: destination}
-        self._running[settings.name] = self._tasks.create_task(destination.run(), name=f"destination {settings.name}")
+
+    def _start(self, name: str, destination: Destination) -> None:
+        self._destinations = {**self._destinations, name: destination}
+        self._running[name] = self._tasks.create_task(destination.run(), name=f"destination {name}")
 
     def _retire(self, name: str) -> None:
         """End a destination that was taken out of the configuration, within the grace period."""

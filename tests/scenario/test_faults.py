@@ -3,6 +3,8 @@
 import asyncio
 import os
 import shutil
+import socket
+import ssl
 import time
 from collections import Counter
 from dataclasses import replace
@@ -10,6 +12,7 @@ from dataclasses import replace
 import pytest
 
 from logship import deadletter, plan
+from logship.errors import ConfigError
 from logship.progress.checkpoint import Checkpoint
 
 ACCEPTED = b"HTTP/1.1 202 Accepted\r\nContent-Length: 2\r\n\r\nok"
@@ -302,3 +305,59 @@ async def test_the_answers_table_over_the_whole_path(world, api):
     await world.once()
     await world.once()
     assert api.taken == paths(0, 10)
+
+
+async def test_a_plan_that_cannot_be_activated_changes_nothing(world, api):
+    """Its certificates went away after they were checked: old sources, old rules and old destinations run on."""
+    authority = world.directory / "ca.pem"
+    shutil.copy(certifi(), authority)
+    async with world.running() as pipeline:
+        await world.until(lambda: pipeline.following)
+        old = pipeline.plan
+        world.others = f", another: {{url: '{api.url}', tls: {{ca_file: {authority}}}}}"
+        world.extra = "rules: [{name: none, when: {path: '/**'}, drop: true}]"
+        world.destination = ", connections: 3"
+        new = world.plan()
+        authority.unlink()
+        with pytest.raises(ConfigError, match="cannot be used"):
+            pipeline.apply(new)
+        assert pipeline.plan is old
+        assert [each["name"] for each in pipeline.status()["destinations"]] == ["here"]
+        world.write("/as/before")
+        await world.until(lambda: api.taken == ["/as/before"])
+
+
+async def test_certificates_that_go_away_in_the_middle_of_a_reload(world, api):
+    """The first destination has its new settings already: it gets the old ones back."""
+    authority = world.directory / "ca.pem"
+    shutil.copy(certifi(), authority)
+    world.others = f", another: {{url: '{api.url}/other', tls: {{ca_file: {authority}}}}}"
+    async with world.running() as pipeline:
+        await world.until(lambda: pipeline.following)
+        world.destination = ", connections: 3"
+        new = world.plan()
+        authority.unlink()
+        with pytest.raises(ConfigError):
+            pipeline.apply(new)
+        assert {each["connections"] for each in pipeline.status()["destinations"]} == {16}
+        world.write("/as/before")
+        await world.until(lambda: api.taken == ["/as/before"] * 2)
+
+
+async def test_one_destination_down_does_not_stop_another(world, api):
+    """Where it says so: what it cannot take goes to the dead letters, and the other one gets everything."""
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        gone = f"http://127.0.0.1:{nobody.getsockname()[1]}"
+        world.others = f", gone: {{url: '{gone}', when_full: dead_letter, batch: {{max_events: 10}}}}"
+        world.write(*paths(0, 300))
+        async with world.running():
+            await world.until(lambda: len(api.taken) == 300 and (world.state / deadletter.LETTERS).exists())
+    assert api.taken == paths(0, 300)
+    letters = list(deadletter.read(world.state / deadletter.LETTERS))
+    assert {each["destination"] for each in letters} == {"gone"}
+
+
+def certifi():
+    """Return a file of certificates that every machine has."""
+    return ssl.get_default_verify_paths().cafile or "/etc/ssl/certs/ca-certificates.crt"
