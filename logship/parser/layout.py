@@ -142,7 +142,8 @@ def _run(stops: bytes, escape: str, quantifier: bytes) -> bytes:
 def _list(place: Place, escape: str) -> bytes:
     """Addresses or an upstream's figures: words, and after a comma (or a lone colon) more of them.
 
-    Never given back once taken: a line of commas alone would otherwise be tried in every division.
+    Never given back once taken: a line of commas alone would otherwise be tried in every division. An atomic group, for
+    Python before 3.11.5 (Debian 12 has 3.11.2) takes no match of a group that is repeated possessively (gh-106052).
     """
     alone = place.after[:1] == b":" or (_PLAIN.fullmatch(place.after[:1]) and place.after)
     nothing = b"|" if place.field.shape == "list" else b""
@@ -150,7 +151,7 @@ def _list(place: Place, escape: str) -> bytes:
         return _run(b' "' + _closing(place), escape, b"+") + nothing
     word = _run(b' "' + _closing(place), escape, b"++")
     between = rb"(?:(?<=,) | [:,] )" if place.field.shape == "list" else rb"(?<=,) "
-    return word + b"(?:" + between + word + b")*+" + nothing
+    return word + b"(?>(?:" + between + word + b")*)" + nothing
 
 
 def _stops(place: Place) -> bytes:

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from logship.parser import client, formats, record
+from logship.parser import client, formats, layout, record
 from logship.records import Record
 
 LINE = b'203.0.113.7 - - [10/Oct/2025:13:55:36 +0000] "GET /p?a=1 HTTP/1.1" 200 512 "-" "UA"'
@@ -224,3 +224,12 @@ def _seconds(parser, line):
     begun = time.process_time()
     parser.parse(line)
     return time.process_time() - begun
+
+
+@pytest.mark.parametrize(
+    "spec", [COMBINED, APACHE, "nginx_main", "ingress_nginx", "vhost_combined", "traefik", "haproxy"]
+)
+def test_debians_python_understands_every_expression(spec):
+    """Under 3.11.2 a group of words, repeated possessively, matched nothing (gh-106052), and no line was a request."""
+    format_ = formats.compile(spec)
+    assert b"++)*+" not in layout.expression(format_.pieces, format_.escape)
