@@ -2,6 +2,7 @@
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 TESTS = Path(__file__).resolve().parents[1]
@@ -27,6 +28,7 @@ def rows() -> dict[str, list[str]]:
     return {name: re.findall(r"`([^`]+)`", tests) for name, tests in _ROW.findall(PAGE.read_text())}
 
 
+@cache
 def claims(path: Path) -> dict[str, set[str]]:
     """Return the tests of a file, and the scenarios that their docstrings say they are about."""
     functions = (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, _FUNCTION))

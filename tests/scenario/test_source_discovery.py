@@ -9,6 +9,7 @@ import os
 import resource
 import socket
 import time
+import tracemalloc
 
 import pytest
 
@@ -438,3 +439,21 @@ async def test_characters_at_the_borders_of_blocks(follow, log, shift):
     whole = ["x" * shift, *(f"{number} {'é€😀' * 60}" for number in range(3000))]
     log.write_text("".join(f"{line}\n" for line in whole))
     assert await follow(log).read() == whole
+
+
+async def test_a_line_of_fifty_megabytes(follow, log):
+    """B8: skipped to its end, counted once, its neighbours intact, and no memory of its size."""
+    tail = follow(log)
+    await tail.read()
+    with log.open("wb") as file:
+        file.write(b"before\n")
+        for _ in range(50):
+            file.write(b"x" * 1_000_000)
+        file.write(b"\nafter\n")
+    tracemalloc.start()
+    try:
+        assert await tail.read() == ["before", "after"]
+        assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    finally:
+        tracemalloc.stop()
+    assert sum(chunk.oversized for chunk in tail.chunks) == 1
