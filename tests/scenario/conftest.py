@@ -162,7 +162,7 @@ class World:
         self.directory, self.url = directory, url
         self.state = directory / "state"
         self.followed = self.log
-        self.extra = self.others = self.destination = ""
+        self.extra = self.others = self.destination = self.source = ""
         self.grace = "200ms"
 
     def write(self, *paths, **more):
@@ -179,7 +179,7 @@ state_dir: {self.directory}/state
 admin: null
 grace_period: {self.grace}
 destinations: {{here: {{url: "{self.url}", retry: {{initial: 10ms, max: 50ms}}{self.destination}}}{self.others}}}
-sources: [{{path: "{self.followed}", site: "https://example.com", start_at: beginning}}]
+sources: [{{path: "{self.followed}", site: "https://example.com", start_at: beginning{self.source}}}]
 {self.extra}
 """
         path = self.directory / "logship.yaml"
