@@ -30,6 +30,7 @@ _IDLE = 75.0
 
 _REQUEST = b"POST /api/event HTTP/1.1\r\n"
 _HEADER = re.compile(r"([-!#$%&'*+.^_`|~0-9A-Za-z]{1,200}):([^\r\n\0]*)")
+_LENGTH = re.compile(r"[0-9]{1,6}")
 _MALFORMED = ":"
 _STRANGE = frozenset((_MALFORMED, "transfer-encoding", "content-encoding", "expect", "upgrade", "trailer", "te"))
 _ONCE = frozenset(("host", "content-length"))
@@ -175,7 +176,7 @@ def _read(head: bytes) -> tuple[dict[str, str], int] | None:
         elif name in _ONCE:
             return None
     length = headers.get("content-length", "")
-    if not (length.isascii() and length.isdigit()) or int(length) > _LONGEST_BODY or "host" not in headers:
+    if not _LENGTH.fullmatch(length) or int(length) > _LONGEST_BODY or "host" not in headers:
         return None
     if not _STRANGE.isdisjoint(headers) or headers.get("connection", "keep-alive").lower() != "keep-alive":
         return None

@@ -5,7 +5,7 @@ import contextlib
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from logship.receiver import acquisition, address, bots, brands, device, payload, uri, visitors
+from logship.receiver import acquisition, address, bots, brands, device, front, payload, uri, visitors
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=30)
 values = st.recursive(
@@ -52,3 +52,22 @@ def test_any_text_can_be_a_header_or_a_url(text):
     parts = uri.split(text)
     uri.form(parts.query or "")
     assert parts.path in text
+
+
+HEADER = st.sampled_from(
+    ["Host", "Content-Length", "content-length", "Connection", "X", "Transfer-Encoding", "Expect", ""]
+)
+VALUES = st.sampled_from(["x", "0", "5", "+5", "5,5", "٥", "9" * 5000, "keep-alive", "close", "chunked", "\xff"])
+
+
+@given(st.lists(st.tuples(HEADER, VALUES | st.text(max_size=9)), max_size=6), st.binary(max_size=20))
+@settings(max_examples=300, deadline=None)
+def test_a_head_is_ours_or_aiohttps(headers, junk):
+    """The front door reads a head or leaves it; what it reads has one host, one sane length, no strange framing."""
+    lines = b"".join(f"{name}: {value}\r\n".encode() for name, value in headers)
+    for head in (b"POST /api/event HTTP/1.1\r\n" + lines + b"\r\n", junk + b"\r\n\r\n"):
+        if (read := front._read(head)) is not None:
+            found, length = read
+            assert 0 <= length <= 64 * 1024
+            assert lines.lower().count(b"content-length: ") == lines.lower().count(b"host: ") == 1
+            assert not {"transfer-encoding", "expect"} & found.keys()

@@ -132,6 +132,7 @@ async def test_requests_in_one_piece_are_answered_in_order(api, connect):
         (request(GOOD, b" folded: x"), 400),
         (request(GOOD).replace(b"Content-Length: ", b"Content-Length: +"), 400),
         (request(GOOD).replace(b"Content-Length: ", b"Content-Length: -"), 400),
+        (request(GOOD).replace(b"Content-Length: ", b"Content-Length: " + b"9" * 5000), 400),
         (b"\x16\x03\x01 this is no HTTP\r\n\r\n", 400),
         (b"POST /api/event HTTP/1.1\r\nX: " + b"y" * 20_000 + b"\r\n\r\n", 400),
     ],
