@@ -18,6 +18,13 @@ RUN /opt/build/bin/hatchling build -t wheel -d /src/dist \
  && mkdir -p /state
 
 FROM python:3.11-slim-bookworm
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="logship" \
+      org.opencontainers.image.description="Turns nginx and Apache access logs into Plausible analytics" \
+      org.opencontainers.image.licenses="MIT" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
 COPY --from=build /opt/logship /opt/logship
 COPY --from=build --chown=10001:10001 /state /var/lib/logship
 ENV PATH=/opt/logship/bin:$PATH \
