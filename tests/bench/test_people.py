@@ -2,6 +2,7 @@
 
 import pytest
 
+from logship.router import audience
 from tests.bench import people
 
 SCORES = people.scores()
@@ -13,7 +14,7 @@ def test_the_test_set_is_large_and_holds_every_class() -> None:
     assert len(agents) == len(set(agents)) >= 300
     assert SCORES["person"].due >= 150
     assert SCORES["machine"].due >= 150
-    assert SCORES.keys() >= set(people.audience.KINDS)
+    assert SCORES.keys() >= set(audience.KINDS)
 
 
 def test_people_are_kept_and_machines_are_not_counted() -> None:
