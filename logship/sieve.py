@@ -198,12 +198,14 @@ def _is_strange(sifted: Sifted) -> bool:
 class Kin:
     """Requests that the rules do not tell apart until they see who asks; ``record`` is one of them.
 
-    ``fates``: the reason to drop by the class of the User-Agent, empty where these facts decide nothing.
+    ``fates``: the reason to drop by the class of the User-Agent, empty where these facts decide nothing; ``courses``:
+    the first one's through the rules, by the same.
     """
 
     record: Record
     unknown: frozenset[str]
     fates: dict[str, str] = field(default_factory=dict)
+    courses: dict[str, Course] = field(default_factory=dict)
 
 
 @dataclass(slots=True, eq=False)
@@ -312,7 +314,7 @@ class Strainer:
                 dropped[reason] += 1
                 continue
             row = sheet.outline(at)
-            alike, fate = self._fate(row, kind)
+            alike, fate = self._fate(row, kind, kin)
             if isinstance(fate, str):
                 dropped[fate] += 1
                 continue
@@ -381,7 +383,7 @@ class Strainer:
         reason = kin.fates[kind] = self._table.prejudge(kin.record, kin.unknown - {"bot"}) or ""
         return reason
 
-    def _fate(self, row: Outline, kind: str) -> tuple[Alike, str | Course | None]:
+    def _fate(self, row: Outline, kind: str, kin: Kin) -> tuple[Alike, str | Course | None]:
         """Find what key and class decide, and the facts of the key."""
         alike = self._alikes.get(row[0])
         if alike is None:
@@ -390,12 +392,16 @@ class Strainer:
                 _keep_few(self._alikes, row[0], alike, _REMEMBERED)
         if kind not in alike.fates:
             alike.record.user_agent = text_of(row[1])
-            alike.fates[kind] = self._judge_kind(alike.record)
+            alike.fates[kind] = self._judge_kind(alike.record, kind, kin)
         return alike, alike.fates[kind]
 
-    def _judge_kind(self, record: Record) -> str | Course | None:
+    def _judge_kind(self, record: Record, kind: str, kin: Kin) -> str | Course | None:
         reason = self._table.prejudge(record, self._unknown - {"bot"}) if self._asks_beside_path else None
-        return self._table.course(record) if reason is None and self._has_course else reason
+        if reason is not None or not self._has_course:
+            return reason
+        course = self._table.course(record, kin.courses.get(kind))
+        kin.courses.setdefault(kind, course)
+        return course
 
     def _classify(self, agent: bytes) -> str:
         """Return what User-Agents share whose lines fare alike."""

@@ -10,17 +10,18 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import itemgetter
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from logship.parser import times
-from logship.parser.columns import Outline
+from logship.parser.columns import Outline, Rest
 from logship.parser.fields import FACTS, KEY_FACTS
 from logship.parser.parts import STATUSES
 from logship.records import Unparsed
 
 Path = str | tuple[str, ...]  # a label at the top, or the keys on the way inside
 Paths = tuple[Path, ...]
-Plan = tuple[tuple[int, Paths], ...]  # where to look, by number: FACTS, after them the chain and the log.NAME values
+Places = tuple[tuple[int, Paths], ...]  # where to look, by number: FACTS, after them the chain and the log.NAME values
+Plan = tuple[Places, Places]  # for what decides most lines, and for the rest
 Keys = Mapping[str, Sequence[str]]
 
 _ABSENT = frozenset((b"", b"-"))
@@ -31,6 +32,7 @@ _REQUEST = itemgetter(*(FACTS.index(name) for name in ("request", "target", "pat
 _REST = itemgetter(*(FACTS.index(name) for name in ("client_ip", "bytes", "referrer", "user", "content_type")))
 _TIME, _STATUS, _AGENT = FACTS.index("time"), FACTS.index("status"), FACTS.index("user_agent")
 _CHAIN = len(FACTS)
+_DECIDING = frozenset(FACTS.index(name) for name in (*KEY_FACTS, "time", "user_agent"))
 
 # Spellings seen in the wild, without case, "_", "-", "@" and "."; the first that a line has is believed.
 _SPELLINGS = {
@@ -107,8 +109,9 @@ class Reader:
             return "json"
         if not self._is_access(found):
             return "not_access"
-        raws = [b""] * self._count
-        for at, paths in self._plan or self._guessed(found):
+        deciding, others = self._plan or self._guessed(found)
+        raws = [b""] * len(FACTS)
+        for at, paths in deciding:
             raws[at] = _first(found, paths)
         if not any(_REQUEST(raws)):
             return "not_access"
@@ -118,9 +121,7 @@ class Reader:
             return "time"
         if status and status not in STATUSES:
             return "status"
-        peer, size, referrer, user, content_type = _REST(raws)
-        rest = (seconds, peer or None, raws[_CHAIN], size, referrer, user, content_type, tuple(raws[_CHAIN + 1 :]))
-        return _KEYS(raws), raws[_AGENT], rest
+        return _KEYS(raws), raws[_AGENT], cast(Rest, _Later(found, seconds, others, self._count))
 
     def _guessed(self, found: Mapping[str, Any]) -> Plan:
         labels = tuple(_labels(found)) if dict in map(type, found.values()) else tuple(found)
@@ -134,7 +135,27 @@ class Reader:
     def _complete(self, facts: Sequence[Paths]) -> Plan:
         """Add what the chain and the log.NAME values need, and leave out what is nowhere."""
         chain = self._chain or facts[FACTS.index("x_forwarded_for")]
-        return tuple((at, paths) for at, paths in enumerate((*facts, chain, *self._logs)) if paths)
+        places = [(at, paths) for at, paths in enumerate((*facts, chain, *self._logs)) if paths]
+        return tuple(each for each in places if each[0] in _DECIDING), tuple(
+            each for each in places if each[0] not in _DECIDING
+        )
+
+
+class _Later:
+    """The rest of an outline, looked for when it is unpacked: of most lines it never is."""
+
+    __slots__ = ("_count", "_found", "_others", "_seconds")
+
+    def __init__(self, found: Mapping[str, Any], seconds: float | None, others: Places, count: int) -> None:
+        self._found, self._seconds, self._others, self._count = found, seconds, others, count
+
+    def __iter__(self) -> Iterator[object]:
+        raws = [b""] * self._count
+        for at, paths in self._others:
+            raws[at] = _first(self._found, paths)
+        peer, size, referrer, user, content_type = _REST(raws)
+        logs = tuple(raws[_CHAIN + 1 :])
+        return iter((self._seconds, peer or None, raws[_CHAIN], size, referrer, user, content_type, logs))
 
 
 def always(found: Mapping[str, Any]) -> bool:
@@ -196,13 +217,13 @@ def _inside(found: Any, path: Path) -> Any:
 
 
 def _raw(value: object) -> bytes:
-    if isinstance(value, bytes):
-        return value
     if isinstance(value, str):
         try:
             return value.encode()
         except UnicodeEncodeError:
             return _bytes_that_were(value)
+    if isinstance(value, bytes):
+        return value
     if isinstance(value, float) and value.is_integer():
         return b"%d" % value
     if isinstance(value, list):  # a header that came several times

@@ -126,9 +126,9 @@ class Scrutiny:
         """Return what `Table.prejudge` does, except where the whole line is wanted as a sign."""
         return None if self._watches and self._may_be_sign(record, unknown) else self._table.prejudge(record, unknown)
 
-    def course(self, record: Record) -> Course:
+    def course(self, record: Record, like: Course | None = None) -> Course:
         """Return what `Table.course` does: it is the same for all records that are alike."""
-        return self._table.course(record)
+        return self._table.course(record, like)
 
     def explain(self, record: Record) -> Explanation:
         """Tell how the rules decide. Remembers nothing."""

@@ -202,9 +202,14 @@ class Table:
             self._known[key] = known
         return known
 
-    def course(self, record: Record) -> Course:
-        """Decide by the record's `COURSE_FIELDS` and kind as far as that goes; all records alike in them share it."""
+    def course(self, record: Record, like: Course | None = None) -> Course:
+        """Decide by the record's `COURSE_FIELDS` and kind as far as that goes; all records alike in them share it.
+
+        ``like`` is the course of a record that the rules do not tell from this one: it only went elsewhere.
+        """
         place = self._site.place(record)
+        if like is not None:
+            return Course(like.way, place)
         if not self._site.is_ours(record):
             return Course(self._foreign, place)
         left: list[tuple[int, bool]] = []
