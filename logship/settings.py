@@ -323,7 +323,8 @@ class SourceSettings:
     )
     exclude: tuple[str, ...] = key(
         Several(Text("a glob", notations.some_text), "a list of globs"),
-        "Never followed (the search for a rotated tail looks at them all the same).",
+        "Never followed (the search for a rotated tail looks at them all the same). The default is for what globs "
+        "find: a file that `path` names is meant.",
         ("*.gz",),
     )
     format: str | Mapping[str, Mapping[str, str] | str] = key(  # {"json": {field: key}} or {"regex": pattern}

@@ -15,6 +15,9 @@ from logship.errors import LogshipError
 from logship.source import content
 from logship.source.lines import Cut
 
+_ARCHIVES = ("*.gz",)
+"""What is excluded where nothing is written: old logs that a glob finds as well."""
+
 
 @dataclass(frozen=True, slots=True)
 class Followed:
@@ -65,7 +68,9 @@ def find(sources: Sequence[Followed]) -> Found:
 def owns(source: Followed, path: str) -> bool:
     """Tell whether a source means this path, there or not."""
     patterns = [os.path.abspath(pattern) for pattern in source.path]
-    return path in patterns or (any(_regex(each).fullmatch(path) for each in patterns) and not _excluded(source, path))
+    named = path in patterns
+    meant = named or any(_regex(each).fullmatch(path) for each in patterns)
+    return meant and not _excluded(source, path, named=named)
 
 
 def is_rotated(name: str, live: str) -> bool:
@@ -89,7 +94,7 @@ def _candidates(source: Followed, found: Found) -> Iterator[tuple[str, bool]]:
         literal = not glob.has_magic(pattern) or os.path.lexists(pattern)
         found.directories.add(_nearest(os.path.dirname(pattern) if literal else _root(pattern)))
         for path in [pattern] if literal else sorted(glob.iglob(pattern, recursive=True)):
-            if path not in met and (literal or not _excluded(source, path)):  # who names a file means it
+            if path not in met and not _excluded(source, path, named=literal):
                 met.add(path)
                 yield path, literal
 
@@ -111,11 +116,13 @@ def _look(source: Followed, path: str, literal: bool, found: Found) -> Match | N
     return Match(source, path, seen)
 
 
-def _excluded(source: Followed, path: str) -> bool:
+def _excluded(source: Followed, path: str, *, named: bool) -> bool:
+    """Tell whether a path is not to be followed. The default keeps archives out of globs; who names one means it."""
     name = os.path.basename(path)
     return any(
         bool(_regex(os.path.abspath(each)).fullmatch(path)) if "/" in each else fnmatchcase(name, each)
         for each in source.exclude
+        if not (named and each in _ARCHIVES)
     )
 
 

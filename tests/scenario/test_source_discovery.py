@@ -457,3 +457,13 @@ async def test_a_line_of_fifty_megabytes(follow, log):
     finally:
         tracemalloc.stop()
     assert sum(chunk.oversized for chunk in tail.chunks) == 1
+
+
+async def test_an_exclude_that_was_written_holds_for_a_path_that_is_named(follow, tmp_path):
+    """Never followed is never followed; only the default is about archives that globs find."""
+    add(tmp_path / "error.log", "no")
+    add(tmp_path / "old.gz", "yes")
+    one = follow(tmp_path / "error.log", exclude=["error*"], once=True)
+    other = follow(tmp_path / "old.gz", exclude=["*.gz"], once=True)
+    assert (await one.read(), one.states()) == ([], {})
+    assert await other.read() == ["yes"]
