@@ -54,7 +54,8 @@ def command(
     """Show lines as the running daemon reads them, and what became of each.
 
     A sample: "1 of N" says how many lines were read for the one that is shown. Addresses are cut and queries left
-    out; for whole lines use `explain`. Only root and the daemon's own user may look.
+    out; for whole lines use `explain`. What is dropped for a visitor's behaviour is shown as the rules alone have it.
+    Only root and the daemon's own user may look.
     """
     wish = {"rate": rate, "source": source, "result": only, "reason": reason}
     for decision in itertools.islice(_decisions(state.directory(config), wish), number):
