@@ -148,7 +148,8 @@ class _Names:
     @web.middleware
     async def only_ours(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Answer 421 to a name that a stranger may own."""
-        name = _without_port(request.host)
+        # Browsers always send it; a plain HTTP/1.0 health check may not, and is no web page.
+        name = _without_port(request.headers.get("Host", "localhost"))
         if self._is_ours(name):
             return await handler(request)
         told = (

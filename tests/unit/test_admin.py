@@ -160,6 +160,15 @@ async def test_names_that_are_configured_are_answered(watched, host):
     assert (await asked_as(watched, f"{host}.evil.example", hosts=hosts))[0] == 421
 
 
+async def test_a_health_check_without_a_name_is_answered(watched):
+    """HTTP/1.0 has no Host header, and no browser speaks it."""
+    async with served(watched) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /healthz HTTP/1.0\r\n\r\n")
+        assert b" 200 OK" in await reader.readline()
+        writer.close()
+
+
 # Connections
 
 
