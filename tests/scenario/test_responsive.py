@@ -142,5 +142,5 @@ async def test_a_backlog_does_not_make_the_newest_line_of_another_log_late(make_
     long = [step for step in steps if step > 0.02]
     print(f"{len(late)} lines, the latest after {max(late):.3f} s; longest step {max(steps) * 1000:.0f} ms")
     assert len(late) > 5
-    assert max(late) < 1.5  # a sweep, should file events not come in time
+    assert max(late) < 4  # a sweep, should file events not come in time, on a busy machine
     assert len(long) <= 5  # what is imported at the first page view, the fork of the second process; a few of chance
