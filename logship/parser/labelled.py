@@ -204,7 +204,7 @@ def _first(found: Mapping[str, Any], paths: Paths) -> bytes:
     for path in paths:
         value = found.get(path) if path.__class__ is str else _inside(found, path)
         if value is not None:
-            raw = _raw(value)
+            raw = value.encode() if value.__class__ is str and value.isascii() else _raw(value)
             if raw not in _ABSENT:
                 return raw
     return b""

@@ -239,6 +239,8 @@ def _outline_perhaps_wrapped(outline: _Outliner, unwrap: wrappers.Unwrap) -> _Ou
     inside = _outline_wrapped(outline, unwrap)
 
     def outline_either(line: bytes) -> Outline | None:
+        if line[:1] == b"{" and not line.startswith(wrappers.DOCKER):
+            return outline(line)
         # An address begins with a digit, as a date does; the dash after the year tells them apart.
         return inside(line) if line[4:5] == b"-" or line[:1] in _MARKS else outline(line)
 

@@ -21,6 +21,7 @@ Unwrap = Callable[[bytes], bytes | Unparsed]
 _AND_NEWLINE = (1).__add__
 KINDS = ("auto", "none", "docker", "cri", "syslog")
 _CUTTING = frozenset(("cri", "docker", "auto"))  # whose lines may come in parts
+DOCKER = b'{"log"'  # how each line of Docker's begins
 _HOPELESS = 1 << 18  # a line without end: its parts are given up as partial, before the reader gives up the line
 
 # https://github.com/kubernetes/design-proposals-archive/blob/main/node/kubelet-cri-logging.md
@@ -106,7 +107,7 @@ def _auto(line: bytes) -> bytes | Unparsed:
 
 def _perhaps_docker(line: bytes) -> bytes | Unparsed:
     """A JSON access log is no wrapper, whatever it calls its fields."""
-    if not line.startswith(b'{"log"') or "stream" not in _docker_entry(line):
+    if not line.startswith(DOCKER) or "stream" not in _docker_entry(line):
         return line
     return _docker(line)
 
