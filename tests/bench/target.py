@@ -96,7 +96,7 @@ def _certificate(root: Path) -> Path:
     """Make a certificate for localhost, of an elliptic curve as most sites have one."""
     made = root / "certificate.pem"
     command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost"
-    more = ["-addext", "subjectAltName=DNS:localhost", "-keyout", root / "key.pem", "-out", made]
+    more = ["-addext", "subjectAltName=DNS:localhost", "-keyout", str(root / "key.pem"), "-out", str(made)]
     subprocess.run([*command.split(), *more], check=True, capture_output=True)
     return made
 
