@@ -1,9 +1,10 @@
 """One source's parser and rules, joined: a chunk of bytes in, the deliveries of the few surviving lines out.
 
-Most lines of a log are dropped, and most of them for what their request line and status alone say. So each line is
-first only outlined (a few slices), and the verdict on what the outline holds is remembered: by its key, and where
-the key does not decide, by the class of its User-Agent as well. Only a line that nothing remembered can drop is
-parsed in full. The short way is an economy and never an opinion: `Table.prejudge` answers only what `Table.route`
+Most lines of a log are dropped, and most of them for what their request line and status alone say. So lines are
+first only outlined, all plain ones of a chunk at once, and the verdict on what an outline holds is remembered: by its
+key, and where the key does not decide, by the class of its User-Agent as well. A key that is new shares the verdict of
+its kin, which are the requests that the rules do not tell from it. Only a line that nothing remembered can drop becomes
+a Record. The short way is an economy and never an opinion: `Table.prejudge` answers only what `Table.route`
 would answer whatever the rest of the line holds, and tests compare both ways on every case.
 """
 
