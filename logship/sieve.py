@@ -211,13 +211,14 @@ class Kin:
 
 @dataclass(slots=True, eq=False)
 class Alike:
-    """Lines with the same key, not dropped with their kin: what they share, and their fate by the class.
+    """Lines with the same key, not dropped with their kin: what they share, and the fate of the last class that came.
 
     A fate is the reason to drop, or the course through the rules; None where each line is to be routed in full.
     """
 
     record: Record
-    fates: dict[str, str | Course | None] = field(default_factory=dict)
+    kind: str | None = None
+    fate: str | Course | None = None
 
 
 class Strainer:
@@ -315,7 +316,8 @@ class Strainer:
                 dropped[reason] += 1
                 continue
             row = sheet.outline(at)
-            alike, fate = self._fate(row, kind, kin)
+            alike = self._alike(row, kind, kin)
+            fate = alike.fate
             if isinstance(fate, str):
                 dropped[fate] += 1
                 continue
@@ -384,17 +386,17 @@ class Strainer:
         reason = kin.fates[kind] = self._table.prejudge(kin.record, kin.unknown - {"bot"}) or ""
         return reason
 
-    def _fate(self, row: Outline, kind: str, kin: Kin) -> tuple[Alike, str | Course | None]:
-        """Find what key and class decide, and the facts of the key."""
+    def _alike(self, row: Outline, kind: str, kin: Kin) -> Alike:
+        """Find the facts of a key, and what key and class decide."""
         alike = self._alikes.get(row[0])
         if alike is None:
             alike = Alike(self.parser.glimpse(row))
             if sum(map(len, row[0])) <= _LONG:
                 _keep_few(self._alikes, row[0], alike, _REMEMBERED)
-        if kind not in alike.fates:
+        if kind != alike.kind:
             alike.record.user_agent = text_of(row[1])
-            alike.fates[kind] = self._judge_kind(alike.record, kind, kin)
-        return alike, alike.fates[kind]
+            alike.kind, alike.fate = kind, self._judge_kind(alike.record, kind, kin)
+        return alike
 
     def _judge_kind(self, record: Record, kind: str, kin: Kin) -> str | Course | None:
         reason = self._table.prejudge(record, self._unknown - {"bot"}) if self._asks_beside_path else None
