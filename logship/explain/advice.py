@@ -54,6 +54,11 @@ def _proxy(survey: Survey) -> Iterator[str]:
             "proxy's address and not the visitor's. Log X-Forwarded-For, and name the proxies in "
             "client_ip.trusted_proxies"
         )
+    elif survey.visits.cloudflare > visits * _MOST_INSIDE:
+        yield (
+            "most visits come from Cloudflare's addresses: the log holds those and not the visitors'. Log "
+            "X-Forwarded-For, and add client_ip: {trusted_proxies: [cloudflare]}"
+        )
     elif visits >= _ENOUGH_VISITS and survey.total.events > visits * _TIRELESS:
         yield "very few visitors make very many events: is the address in the log the visitor's, or a proxy's?"
 

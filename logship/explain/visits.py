@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from logship.parser.client import ClientRule
 from logship.receiver import domains, uri
 from logship.receiver.visits import LONGEST_PAUSE
 from logship.records import Delivery
@@ -23,6 +24,7 @@ _INSIDE = re.compile(
     r"10\.|127\.|192\.168\.|172\.(?:1[6-9]|2\d|3[01])\.|169\.254\.|100\.(?:6[4-9]|[7-9]\d|1[01]\d|12[0-7])\."
     r"|::1$|f[cd][0-9a-f]{2}:|fe[89ab][0-9a-f]:"
 ).match
+_CLOUDFLARE = ClientRule(("cloudflare",), private=True)  # behind one of its addresses stands nobody
 
 Key = tuple[str, str, str, str]
 
@@ -82,13 +84,14 @@ class Visits:
     """The figures of each site, by its domain. An event without a time counts as event alone.
 
     ``busiest`` is the visit with most events: what makes thousands is hardly a person. ``inside`` counts visits
-    from addresses that no visitor from outside can have.
+    from addresses that no visitor from outside can have, ``cloudflare`` those from Cloudflare's.
     """
 
     def __init__(self) -> None:
         self.sites: dict[str, SiteFigures] = {}
         self.busiest: Visit | None = None
         self.inside = 0
+        self.cloudflare = 0
         self._open: dict[Key, Visit] = {}
         self._roots: dict[str, str] = {}  # origin of a URL -> registrable domain
         self._seen: dict[float, set[int]] = {}  # day -> hashes of who was there; more than two days are not kept
@@ -121,6 +124,7 @@ class Visits:
         self._meet(key, day, figures)
         self.busiest = self.busiest or visit
         self.inside += _INSIDE(key[3]) is not None
+        self.cloudflare += _CLOUDFLARE.resolve(key[3], None) is None
         self._until_sweep -= 1
         if not self._until_sweep:
             self._forget(time)

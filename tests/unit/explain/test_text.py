@@ -72,6 +72,11 @@ def test_a_proxys_address_is_noticed(report, line):
     assert "the log holds the proxy's address" in report(line(ip="10.0.0.2") * 3)
 
 
+def test_a_cdns_address_is_noticed(report, line):
+    """All visits from Cloudflare: the report says which line of the configuration finds the visitors."""
+    assert "add client_ip: {trusted_proxies: [cloudflare]}" in report(line(ip="172.64.0.9") * 3)
+
+
 def test_an_empty_log_has_a_report(report):
     """Nothing is divided by nothing."""
     assert "0 lines" in report()

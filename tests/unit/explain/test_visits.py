@@ -59,6 +59,13 @@ def test_an_address_that_no_visitor_from_outside_has_is_noticed(address, inside)
     assert found.inside == inside
 
 
+def test_an_address_of_cloudflares_is_noticed():
+    """Behind it stand all the visitors; somebody else's address is not counted."""
+    found = Visits()
+    found.add([delivery(0, ip=address) for address in ("172.64.0.9", "2606:4700::1", "203.0.113.7")])
+    assert (found.cloudflare, found.inside) == (2, 0)
+
+
 def test_the_busiest_visit_is_remembered():
     """It shows a machine that no list knows."""
     found = Visits()
