@@ -1,4 +1,4 @@
-"""The documentation says what the code does: reference pages are generated, links lead somewhere, examples hold."""
+"""The documentation says what the code does: reference pages are generated, examples hold."""
 
 import importlib.util
 import json
@@ -11,7 +11,6 @@ from click.testing import CliRunner
 from logship.cli.main import cli
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("tests/bench/*.md")])
 
 
 def generator():
@@ -24,13 +23,6 @@ def generator():
 def test_reference_pages_are_what_the_code_generates():
     """Metrics and commands are described once, in the code; `make docs` writes the pages anew."""
     assert generator().stale() == []
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_links_lead_somewhere(page):
-    """Every relative link of a page names a file that is there."""
-    targets = re.findall(r"\]\((?!https?://|#)([^)#]+)", page.read_text())
-    assert [target for target in targets if not (page.parent / target).exists()] == []
 
 
 def test_one_line_to_one_event_is_true(tmp_path):
