@@ -345,11 +345,12 @@ class Strainer:
     def _judge(self, row: Outline) -> str | Kin:
         """Find what the key decides, or which requests are its kin."""
         key = row[0]
+        if sum(map(len, key)) > _LONG:
+            return self._judge_anew(row, self._unknown)
         verdict = self._verdicts.get(key) or self._older.get(key)
         if verdict is None:
             verdict = self._judge_parted(row) or self._judge_anew(row, self._unknown)
-        if sum(map(len, key)) <= _LONG:
-            self._remember(key, verdict)
+        self._remember(key, verdict)
         return verdict
 
     def _judge_parted(self, row: Outline) -> str | Kin | None:
@@ -402,7 +403,7 @@ class Strainer:
         reason = self._table.prejudge(record, self._unknown - {"bot"}) if self._asks_beside_path else None
         if reason is not None or not self._has_course:
             return reason
-        course = self._table.course(record, kin.courses.get(kind))
+        course = self._table.course(record, kin.courses.get(kind) if not self._asks_beside_path else None)
         kin.courses.setdefault(kind, course)
         return course
 

@@ -114,8 +114,8 @@ class Parser:
         method, target = _parted(key[at]) if self._key_names[at] == "request" else (b"", key[at])
         if target[:1] != b"/":
             return None
-        path = target.partition(b"?")[0].decode("utf-8", "surrogateescape")
-        return (method, *[key[at] for at in self._others]), path
+        path = target if self._key_names[at] == "path" else target.partition(b"?")[0]
+        return (method, *[key[at] for at in self._others]), path.decode("utf-8", "surrogateescape")
 
     def record(self, outline: Outline, like: Record | None = None) -> Record:
         """Return the whole Record, as `parse` gives it. ``like`` is a `glimpse` of an outline with the same key."""

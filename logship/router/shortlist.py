@@ -19,7 +19,7 @@ _Facts = tuple[str | None, int | None, str | None, str | None, bool]
 _ALL = frozenset(each.name for each in fields(Record)) | {"bot"}
 _FACTS = frozenset(("method", "status", "host", "scheme", "absolute"))
 _PATHS = 1024  # with the longest, 500 KB
-_LONGEST = 300  # characters of a path and host that are worth remembering
+_LONGEST = 300  # characters of a path, a host and the like that are worth remembering
 _COMBINATIONS = 256  # of the other facts, and of rules
 
 
@@ -32,7 +32,7 @@ class Shortlist:
         by_facts = _Excluding(conditions, site, _FACTS)
         self._by_path = Memo(lambda path: by_path.left(Record(path=path)), _PATHS, worth=_is_short)
         self._by_facts: Memo[_Facts, int] = Memo(
-            lambda facts: by_facts.left(_record(facts)), _COMBINATIONS, worth=lambda facts: _is_short(facts[2])
+            lambda facts: by_facts.left(_record(facts)), _COMBINATIONS, worth=_are_short
         )
         self._places = Memo(_places, _COMBINATIONS)
 
@@ -66,6 +66,11 @@ def _record(facts: _Facts) -> Record:
 
 def _is_short(text: str | None) -> bool:
     return text is None or len(text) <= _LONGEST
+
+
+def _are_short(facts: _Facts) -> bool:
+    method, _, host, scheme, _ = facts  # a client names all three
+    return _is_short(method) and _is_short(host) and _is_short(scheme)
 
 
 def _places(rules: int) -> tuple[int, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from logship.memo import Memo
 from logship.records import Record
 from logship.router import audience, event, globs, query
 from logship.settings import SourceSettings
@@ -14,6 +15,9 @@ _ADDRESS = re.compile(r"[0-9a-f:.]{2,45}", re.ASCII)
 _PORT = re.compile(r":\d*\Z", re.ASCII)
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 _REMEMBERED = 256  # hosts; a stranger can name any number of them
+_LONGEST = 300  # characters of scheme and host together that are worth remembering
+
+_Named = tuple[str | None, str | None]  # scheme and host as a request names them
 
 
 @dataclass(slots=True)
@@ -53,7 +57,7 @@ class Site:
         self._domain = source.domain or _bare(self.host or "")
         self._fits_hosts = globs.compile_globs(source.hosts, ignore_case=True) if source.hosts else None
         self.filters_hosts = bool(source.hosts)
-        self._origins: dict[tuple[str | None, str | None], str | None] = {}
+        self._origins = Memo(self._origin, _REMEMBERED, worth=_is_short)
 
     def is_ours(self, record: Record) -> bool:
         """Tell whether the request is for a host that counts.
@@ -85,24 +89,24 @@ class Site:
 
     def origin(self, record: Record) -> str | None:
         """Return ``scheme://host[:port]``, or None when there is no host or it cannot be one."""
-        place = record.scheme, record.host
-        if place not in self._origins:
-            if len(self._origins) >= _REMEMBERED:
-                self._origins.clear()
-            self._origins[place] = self._origin(record.scheme, record.host or self.host)
-        return self._origins[place]
+        return self._origins[record.scheme, record.host]
 
     def _suffix(self, given: str | None) -> str:
         kept = self._reduce(given) if given else ""
         return f"?{event.encoded_query(kept)}" if kept else ""
 
-    def _origin(self, scheme: str | None, host: str | None) -> str | None:
-        scheme = scheme if scheme in _DEFAULT_PORTS else self.scheme
+    def _origin(self, named: _Named) -> str | None:
+        scheme = named[0] if named[0] in _DEFAULT_PORTS else self.scheme
+        host = named[1] or self.host
         authority = _authority(host) if host else None
         if authority is None:
             return None
         port = f":{self._port}" if self._port and host == self.host and scheme == self.scheme else ""
         return f"{scheme}://{authority}{port}"
+
+
+def _is_short(named: _Named) -> bool:
+    return sum(map(len, filter(None, named))) <= _LONGEST
 
 
 def _authority(host: str) -> str | None:

@@ -42,7 +42,7 @@ _ANY_MACHINE = "machine"
 _AGENTS = 1024
 _KINDS = 64  # answers that conditions on User-Agents give together: strangers choose what these say
 _WAYS = 256
-_SHORT = 300  # characters of path, query and host, or of a User-Agent, that are worth remembering
+_SHORT = 300  # characters of all texts of a request, or of a User-Agent, that are worth remembering
 
 
 class Rules:
@@ -198,7 +198,8 @@ class Table:
         known = self.course(record)
         if len(self._known) >= _REMEMBERED:
             self._known.clear()
-        if sum(map(len, filter(None, (record.path, record.query, record.host)))) <= _SHORT:
+        texts = record.path, record.query, record.host, record.method, record.scheme, record.content_type
+        if sum(map(len, filter(None, texts))) <= _SHORT:
             self._known[key] = known
         return known
 

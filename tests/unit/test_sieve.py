@@ -1,5 +1,7 @@
 """A chunk in, survivors and counts out; the short way and the full one give the same."""
 
+import tracemalloc
+
 import pytest
 
 from logship.parser import formats
@@ -82,6 +84,45 @@ def test_a_rule_on_the_user_agents_text_is_not_answered_by_its_class():
     lines = line("/a") + line("/a", FIREFOX.replace("Firefox", "Fennec"))
     sifted = sieve(rule, RuleSettings(preset="pageviews")).sift(chunk(lines * 2), NOW)
     assert (sifted.dropped, len(sifted.survivors)) == ({"rule": 2}, 2)
+
+
+def test_what_a_rule_on_the_query_takes_is_not_taken_for_all_pages():
+    """Pages of one class share their way through the rules only where no rule tells them apart by what follows."""
+    for asks in (Test("query", ("*a=1*",)), Test("url", ("https://example.com/p*",))):
+        rules = RuleSettings(name="one", when=When((asks,)), event="One"), RuleSettings(preset="pageviews")
+        data = line("/p?a=1") + line("/q") + line("/r?b=2") + line("/p?a=1")
+        sifted = sieve(*rules).sift(chunk(data), NOW)
+        names = [sent.event.name for _, many in sifted.survivors for sent in many]
+        assert names == ["One", "pageview", "pageview", "One"]
+
+
+def test_a_question_mark_in_a_path_of_its_own_field_belongs_to_the_path():
+    """A stranger's `/page%3Fx.css`, which nginx logs as `$uri` decoded, is no reason to drop the page itself."""
+    told = (
+        '{"path": "%s", "method": "GET", "status": 200, "client_ip": "203.0.113.7", "user_agent": "' + FIREFOX + '"}\n'
+    )
+    keys = {name: name for name in ("path", "method", "status", "client_ip", "user_agent")}
+    data = "".join(told % path for path in ("/page?x.css", "/page")).encode()
+    sifted = sieve(format_={"json": keys}).sift(chunk(data), NOW)
+    assert (len(sifted.survivors), sifted.dropped) == (1, {"asset": 1})
+
+
+@pytest.mark.parametrize("what", ["method", "host"])
+def test_what_a_stranger_writes_at_length_is_not_remembered(what):
+    """Names of methods and hosts are the client's to choose: eight kilobytes each would soon be all our memory."""
+    plain, long = line("/a").replace(b"203", b"example.com 203", 1), b"%s" % (b"x" * 8000)
+    lines = [
+        plain.replace(*((b"GET", b"GET%d%b" % (at, long)) if what == "method" else (b"example", b"%d%b" % (at, long))))
+        for at in range(400)
+    ]
+    sieving = sieve(format_="vhost_combined")
+    sieving.sift(chunk(plain * 20), NOW)
+    tracemalloc.start()
+    for each in lines:
+        sieving.sift(chunk(each), NOW)
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held < 400_000
 
 
 def test_the_format_is_found_out_and_nothing_is_consumed():
