@@ -6,15 +6,15 @@ It decides by the long way, as `explain` does: for the few lines that somebody l
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
 from logship.parser.record import Parser
 from logship.records import Decision, Delivery, Record, Unparsed, readable
-from logship.router import audience
+from logship.router.audience import Classify
 from logship.router.table import Table
 from logship.settings import RuleSettings
 
@@ -23,26 +23,33 @@ _LONGEST = 200  # characters of a path, a host or a name: enough to know it by
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """Tells the fate of one source's lines. ``names``: the events' names that were written, not made of a line."""
+    """Tells the fate of one source's lines.
+
+    ``names``: the events' names that were written, not made of a line; ``doubted``: why lines that the rules send were
+    dropped all the same (`router.scrutiny`), by offset. That hangs on the lines before, so it cannot be asked twice.
+    """
 
     parser: Parser
     table: Table
     oldest: float | None = None
     names: frozenset[str] = frozenset()
+    doubted: Mapping[int, str] = field(default_factory=dict)
 
-    def tell(self, line: bytes) -> dict[str, Any]:
-        """Return ``result``, ``reason``, ``rule``, ``request`` and ``events`` of a line."""
+    def tell(self, line: bytes, offset: int = 0) -> dict[str, Any]:
+        """Return ``result``, ``reason``, ``rule``, ``request`` and ``events`` of a line that starts at ``offset``."""
         # To read such a line once more would have the parser take those to come for older ones.
         explains = self.parser.format.per_file and line.startswith(b"#")
         record = Unparsed("directive") if explains else self.parser.parse(line)
         if isinstance(record, Unparsed):
             return {"result": "unparsed", "reason": record.reason, "rule": None, "request": None, "events": []}
         decision = self.table.route(record)
+        if decision.deliveries and offset in self.doubted:
+            decision = Decision([], decision.rule, self.doubted[offset])
         return {
             "result": self._result(record, decision),
             "reason": decision.reason,
             "rule": decision.rule,
-            "request": _request(record),
+            "request": _request(record, self.table.classify),
             "events": [self._event(each) for each in decision.deliveries],
         }
 
@@ -80,8 +87,8 @@ def masked(address: str | None) -> str | None:
     return ":".join([*parsed.exploded.split(":")[:2], "x"])
 
 
-def _request(record: Record) -> dict[str, Any]:
-    who = audience.classify(record.user_agent)
+def _request(record: Record, classify: Classify) -> dict[str, Any]:
+    who = classify(record.user_agent)
     return {
         "time": None if record.time is None else datetime.fromtimestamp(record.time, UTC).isoformat(),
         "client": masked(record.client_ip),

@@ -193,7 +193,7 @@ class Pipeline:
         deliveries = self._open(chunk, sifted)
         self._count(chunk, sifted)
         if self.tap.listened:
-            self._show(chunk)
+            self._show(chunk, sifted)
         destinations = self._destinations  # of the plan that routed them: another may be applied while we wait
         for name, batch in deliveries.items():
             self._metrics.events_routed.labels(name).inc(len(batch))
@@ -263,13 +263,13 @@ class Pipeline:
                 help="logship explain shows why",
             )
 
-    def _show(self, chunk: Chunk) -> None:
+    def _show(self, chunk: Chunk, sifted: Sifted) -> None:
         """Show some of a chunk's lines to those who asked for it."""
         source, parser = self.plan.sources.get(chunk.source), self._sieves[chunk.source].parser(chunk.path)
         if source is not None and parser is not None:
             age, rules = self.plan.settings.max_event_age, self.plan.rules.expanded
             oldest = time.time() - age if age is not None else None
-            self.tap.show(chunk, Judge(parser, source.table, oldest, written_names(rules)))
+            self.tap.show(chunk, Judge(parser, source.table, oldest, written_names(rules), sifted.doubted))
 
     # -- stopping
 

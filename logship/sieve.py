@@ -26,6 +26,7 @@ from logship.parser.fastblock import Sheet
 from logship.parser.formats import LogFormat
 from logship.parser.record import Parser, text_of
 from logship.records import Chunk, Decision, Delivery, Record, Unparsed
+from logship.router import scrutiny
 from logship.router.scrutiny import Scrutiny
 from logship.router.table import COURSE_FIELDS, Course, Table
 
@@ -58,6 +59,7 @@ class Sifted:
     unparsed: Counter[str] = field(default_factory=Counter)
     dropped: Counter[str] = field(default_factory=Counter)
     cuts: Counter[str] = field(default_factory=Counter)
+    doubted: dict[int, str] = field(default_factory=dict)  # by offset: why `scrutiny` dropped what the rules would send
     first_unparsed: tuple[int, Unparsed] | None = None
     detected: detect.Detection | None = None  # set by the chunk that settled, or changed, its file's format
 
@@ -335,6 +337,8 @@ class Strainer:
     def _keep(self, offset: int, record: Record, decision: Decision, sifted: Sifted, oldest: float | None) -> None:
         if decision.reason is not None:
             sifted.dropped[decision.reason] += 1
+            if self._in_order and decision.reason in scrutiny.REASONS:
+                sifted.doubted[offset] = decision.reason
         elif oldest is not None and record.time is not None and record.time < oldest:
             sifted.expired += 1
         else:

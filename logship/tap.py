@@ -152,13 +152,11 @@ class _Onlooker:
     def see(self, chunk: Chunk, lines: Sequence[tuple[int, bytes]], judge: Judge) -> None:
         """Show as many of the lines as the rate allows, spread over the chunk."""
         shown_to = 0
-        for number, offset, decision in self._wanted(lines, judge):
+        for number, offset, decision in self._wanted(chunk.start, lines, judge):
             self._allowed -= 1
             self._passed += number + 1 - shown_to
             shown_to = number + 1
-            self._write(
-                {"source": chunk.source, "path": readable(chunk.path), "offset": chunk.start + offset} | decision
-            )
+            self._write({"source": chunk.source, "path": readable(chunk.path), "offset": offset} | decision)
         self._passed += len(lines) - shown_to
 
     def leave(self) -> None:
@@ -175,15 +173,17 @@ class _Onlooker:
             transport.abort()
         return True
 
-    def _wanted(self, lines: Sequence[tuple[int, bytes]], judge: Judge) -> Iterator[tuple[int, int, dict[str, Any]]]:
+    def _wanted(
+        self, start: int, lines: Sequence[tuple[int, bytes]], judge: Judge
+    ) -> Iterator[tuple[int, int, dict[str, Any]]]:
         allowed = int(self._allowed)
         candidates = allowed * (1 if self.wish.result is self.wish.reason is None else _LOOKED_AT)
         step = max(1, -(-len(lines) // candidates))
         for number in range(step - 1, len(lines), step):
             offset, line = lines[number]
-            decision = judge.tell(line)
+            decision = judge.tell(line, start + offset)
             if self.wish.fits(decision):
-                yield number, offset, decision
+                yield number, start + offset, decision
                 allowed -= 1
                 if not allowed:
                     return

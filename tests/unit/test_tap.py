@@ -78,6 +78,33 @@ def test_every_fate_has_its_reason_and_no_secret(judge, written, result, reason)
     assert not [secret for secret in ("113.7", "hunter2", "alice", "Firefox") if secret in text]
 
 
+def of(config):
+    """Return the source of a configuration."""
+    loaded, _ = settings.read(config, "logship.yaml", {})
+    return plan.build(loaded).sources["shop"]
+
+
+def test_a_machine_of_the_users_own_is_told_as_one():
+    """By the patterns that the rules go by: else the line would be dropped as `bot` and shown as a person."""
+    source = of(CONFIG + 'audience: {machines: {monitor: ["*OurCheck*"]}}')
+    told = Judge(source.sieve(None).parser("/a.log"), source.table).tell(line(agent=FIREFOX + " OurCheck/1"))
+    assert (told["reason"], told["request"]["agent"]) == ("bot", "monitor: OurCheck")
+
+
+def test_what_lines_before_decide_is_told_as_it_was_decided():
+    """A visitor that tried an exploit sends no more: the line that shows so is dropped as `scanner`, and says so."""
+    source = of(CONFIG.replace("format: combined", "format: combined, behaviour: {probes: true}"))
+    sieve, lines = source.sieve(None), chunk(line("/"), line("/.env"), line("/after"), line("/x.css"))
+    sifted = sieve.sift(lines, 0.0)
+    judge, at = Judge(sieve.parser("/a.log"), source.table, doubted=sifted.doubted), lines.start
+    told = []
+    for each in lines.data.splitlines(keepends=True):
+        told.append(judge.tell(each.rstrip(b"\n"), at)["reason"])
+        at += len(each)
+    assert told[0] is None
+    assert told[2:] == ["scanner", "asset"]
+
+
 def test_a_line_that_is_too_old_is_told_as_expired(judge):
     """As it is counted: it would have been an event."""
     assert Judge(judge.parser, judge.table, oldest=4e9).tell(line())["result"] == "expired"
