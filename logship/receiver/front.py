@@ -25,6 +25,9 @@ _LONGEST_BODY = 64 * 1024
 _MOST_WAITING = 256 * 1024
 """Bytes that may wait while a request is being answered; then we stop reading."""
 
+_LONGEST_REMEMBERED = 512
+"""Characters of a header line that is worth remembering."""
+
 _IDLE = 75.0
 """Seconds without a request after which a connection is closed, as aiohttp does it."""
 
@@ -67,6 +70,7 @@ class Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._waiting = b""
         self._ending = False
+        self._unread = False  # our answers pile up: no request is begun until they are read
         self._last = self._loop.time()
         self._working: asyncio.Task[None] | None = None
 
@@ -84,18 +88,22 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Take a request as soon as it is whole."""
         self._waiting = self._waiting + data if self._waiting else data
-        if self._working is None:
+        if self._working is None and not self._unread:
             self._next()
         elif len(self._waiting) > _MOST_WAITING:
             self._transport.pause_reading()
 
     def pause_writing(self) -> None:
-        """Read no more from who does not read our answers."""
+        """Read and begin no more of who does not read our answers."""
+        self._unread = True
         self._transport.pause_reading()
 
     def resume_writing(self) -> None:
-        """Go on reading."""
+        """Go on."""
+        self._unread = False
         self._transport.resume_reading()
+        if self._working is None and self._waiting:
+            self._next()
 
     def finish(self) -> None:
         """Close as soon as no request is being answered."""
@@ -141,7 +149,7 @@ class Connection(asyncio.Protocol):
             self._transport.abort()  # a fault of ours: no answer is better than a wrong one
         elif self._ending:
             self._transport.close()
-        elif self._waiting:
+        elif self._waiting and not self._unread:
             self._transport.resume_reading()
             self._next()
 
@@ -159,7 +167,7 @@ class Connection(asyncio.Protocol):
     def _look(self) -> None:
         left = self._last + _IDLE - self._loop.time()
         if left <= 0 and self._working is None:
-            self._transport.close()
+            self._transport.abort() if self._unread else self._transport.close()
         else:
             self._clock = self._loop.call_later(max(left, 1.0), self._look)
 
@@ -183,10 +191,16 @@ def _read(head: bytes) -> tuple[dict[str, str], int] | None:
     return headers, int(length)
 
 
-@lru_cache(maxsize=4096)
 def _header(line: str) -> tuple[str, str]:
+    return (_remembered if len(line) <= _LONGEST_REMEMBERED else _parted)(line)
+
+
+def _parted(line: str) -> tuple[str, str]:
     found = _HEADER.fullmatch(line)
     return (found[1].lower(), found[2].strip(_SPACE)) if found else (_MALFORMED, "")
+
+
+_remembered = lru_cache(maxsize=4096)(_parted)
 
 
 def _written(answer: Answer, wanted_id: str | None) -> bytes:

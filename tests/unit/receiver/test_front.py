@@ -188,3 +188,33 @@ async def test_what_is_at_hand_is_answered_before_the_end(tmp_path):
     assert stored == 30 + sum(end.startswith(b"HTTP/1.1 202") for end in ends)
     for line in lines:
         line.writer.close()
+
+
+async def test_who_reads_no_answers_gets_no_more_of_them(api, connect, monkeypatch):
+    """Requests wait while our answers do: else a client that only writes fills our memory with what it never reads."""
+    begun: list[front.Connection] = []
+    real = front.Connection._answer
+
+    async def answer(self, posting):
+        begun.append(self)
+        await real(self, posting)
+        if len(begun) == 1:
+            self.pause_writing()  # as the transport says when the client does not take what was written
+
+    monkeypatch.setattr(front.Connection, "_answer", answer)
+    line = await connect()
+    assert (await line.ask(request() * 3))[0] == 202
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert len(begun) == 1
+    begun[0].resume_writing()
+    assert [(await line.answer())[0] for _ in range(2)] == [202, 202]
+
+
+async def test_only_short_header_lines_are_remembered(api, connect):
+    """A stranger may write a new one of many kilobytes into each request."""
+    line, before = await connect(), front._remembered.cache_info().currsize
+    assert (await line.ask(request(GOOD, b"X-Long: " + b"x" * 6000)))[0] == 202
+    remembered = front._remembered.cache_info().currsize
+    assert (await line.ask(request(GOOD, b"X-Longer: " + b"y" * 6000)))[0] == 202
+    assert front._remembered.cache_info().currsize == remembered >= before
