@@ -86,6 +86,13 @@ def test_every_page_is_in_the_index():
     assert [str(page) for page in pages if page.name != "README.md" and f"({page})" not in index] == []
 
 
+def test_pictures_are_small():
+    """The README is read on phones, too."""
+    pictures = {path.name: path.stat().st_size for path in ROOT.glob("docs/pictures/*.png")}
+    assert len(pictures) == 2
+    assert max(pictures.values()) < 150_000
+
+
 def anchors(page: str) -> set[str]:
     """Return what GitHub calls a page's headings: lower case, without punctuation, `-` for blanks."""
     headings = re.findall(r"^#+ (.+)$", re.sub(r"^```.*?^```", "", page, flags=re.DOTALL | re.MULTILINE), re.MULTILINE)
