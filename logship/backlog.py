@@ -133,15 +133,17 @@ class Sifting:
 
     def _begin(self) -> None:
         sieves = {name: sieve for name, sieve in self._sieves().items() if not sieve.remembers}
+        if not sieves:
+            return
         try:
-            self._second = SecondProcess(sieves) if sieves else None
+            self._second = SecondProcess(sieves)
         except OSError as error:  # no process or descriptor is to be had
             self._alone = True
             log.warning("backlog.alone", error=os.strerror(error.errno or 0), help="one process does it, more slowly")
             return
         self._look_later(self._second)
 
-    def _look_later(self, second: SecondProcess | None) -> None:
+    def _look_later(self, second: SecondProcess) -> None:
         """End a second process that is not needed any more: what it would do, this one has the time for."""
 
         def look() -> None:

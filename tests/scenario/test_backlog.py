@@ -174,6 +174,22 @@ async def test_it_ends_when_there_is_nothing_for_it_to_do(sieve: Sieve, monkeypa
     assert feeding._second is None
 
 
+async def test_where_one_process_has_to_see_it_all_no_second_one_is_looked_after(tmp_path: Path) -> None:
+    """A source that remembers its visitors works its backlog off alone, and no timer is left behind by each attempt."""
+    config = tmp_path / "logship.yaml"
+    config.write_text(
+        "sources: [{name: log, path: /var/log/a.log, site: https://example.com, format: combined, "
+        "behaviour: {probes: true}}]\n"
+    )
+    taker, feeding = Taker(), sifting(plan.load(config, {}).sources["log"].sieve(None))
+    looked: list[object] = []
+    feeding._look_later = looked.append  # type: ignore[method-assign]
+    await feeding.feed(streamed(chunks()), taker)
+    assert taker.chunks == chunks()
+    assert feeding._second is None
+    assert looked == []
+
+
 async def test_the_load_is_this_process_share_of_a_core(sieve: Sieve) -> None:
     """Waiting is no load, computing is."""
     feeding = Sifting(lambda: {"log": sieve}, lambda: 0, lambda: 0.0)
