@@ -26,6 +26,8 @@ TABLES = {
     "pageviews": (PAGEVIEWS,),
     "downloads and 404s": (RuleSettings(preset="downloads"), RuleSettings(preset="not-found"), PAGEVIEWS),
     "by query": (RuleSettings(name="q", when=when(query=("*id=5*",)), drop="rule"), PAGEVIEWS),
+    "sent by query": (RuleSettings(name="q", when=when(query=("*id=5*",)), event="Five"), PAGEVIEWS),
+    "sent by url": (RuleSettings(name="u", when=when(url=("**/a?*",)), event="Asked"), PAGEVIEWS),
     "by url": (RuleSettings(name="u", when=when(url=("**/a?*",)), drop="rule"), PAGEVIEWS),
     "by referrer": (RuleSettings(name="r", when=when(referrer=("*spam*",)), drop="rule"), PAGEVIEWS),
     "by address": (RuleSettings(name="i", when=when(client_ip=("203.0.113.0/24",)), drop="rule"), PAGEVIEWS),
@@ -42,6 +44,8 @@ TABLES = {
 }
 JSON = """log_format j escape=json '{"time":"$time_iso8601","ip":"$remote_addr","request":"$request",'
 '"status":$status,"ua":"$http_user_agent"}';"""
+JSON_OF_PATHS = """log_format p escape=json '{"time":"$time_iso8601","ip":"$remote_addr","method":"$request_method",'
+'"path":"$uri","query":"$args","status":$status,"ua":"$http_user_agent"}';"""
 LOG_FORMATS = {
     "combined": ("combined", "none"),
     "any wrapper": ("combined", "auto"),
@@ -51,6 +55,7 @@ LOG_FORMATS = {
     "no quotes": ("$remote_addr $time_iso8601 $request_method $request_uri $status $host $request_time", "auto"),
     "other order": ('"$http_user_agent" "$request" $status $request_time [$time_local] $remote_addr', "none"),
     "json": (JSON, "auto"),
+    "json of paths": (JSON_OF_PATHS, "auto"),
 }
 VALUES = {
     "http_user_agent": (FIREFOX, "curl/8", "GPTBot/1.2", "AhrefsBot/7.0", "-", ""),
@@ -73,6 +78,8 @@ VALUES = {
     ),
     "request_method": ("GET", "POST", 'G"T'),
     "request_uri": ("/a", "/a?id=5", "/b.css", "*", "/x.pdf"),
+    "uri": ("/a", "/a?x.css", "/b.css", "/b.css?x", "a"),
+    "args": ("id=5", "-", "", "utm_source=x"),
     "status": ("200", "304", "404", "301", "206", "-", "000"),
     "host": ("example.com", "evil.example", "_", "a/b"),
     "clf": ("10/Oct/2025:13:55:36 +0000", "10/Oct/2025:13:55:35 +0000", "31/Nov/2025:13:55:36 +0000"),
