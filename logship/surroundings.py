@@ -76,7 +76,7 @@ _SCRIPTS = frozenset(("prerotate", "postrotate", "firstaction", "lastaction", "p
 
 
 def rotations_of(files: Iterable[tuple[str, str]]) -> Iterator[Rotation]:
-    """Yield the entries of logrotate's files, given as (name, text); what stands outside of them holds from there on."""
+    """Yield the entries of logrotate's files, given as (name, text). What stands outside of them holds from there."""
     general = Rotation("")
     for name, text in files:
         entry: Rotation | None = None
@@ -193,7 +193,8 @@ def _of_log(path: str, mounts: Iterable[Mount]) -> Iterator[str]:
     if any(each.point == path for each in mounts):
         yield f"{path} is mounted by itself: after a rotation it is still the old file; mount its directory instead"
     elif (kind := _kind_at(path, mounts)) in _REMOTE:
-        yield f"{path} is on {kind}, which tells nobody of changes made elsewhere: lines are found by looking, seconds later"
+        told = "which tells nobody of changes made elsewhere: lines are found by looking, seconds later"
+        yield f"{path} is on {kind}, {told}"
 
 
 def _kind_at(path: str, mounts: Iterable[Mount]) -> str:
