@@ -301,9 +301,12 @@ class Pipeline:
     # -- remembering
 
     async def _save_regularly(self) -> None:
+        # At once when all was looked at: after a crash in the first second, and a rotation, what was followed would be
+        # taken for the history of a source that nobody knows.
+        await self._tailer.ready.wait()
         while True:
-            await asyncio.sleep(SAVE_EVERY)
             await self._save()
+            await asyncio.sleep(SAVE_EVERY)
 
     async def _save(self) -> None:
         """Save the watermarks. A disk that is full or read-only is survived: the old checkpoint holds, we try again."""

@@ -9,6 +9,8 @@ done while standard input last said ``on`` is a matter of chance:
     stalled     likewise, and the connection stays open and says nothing
     refused     the connection is closed before anything is forwarded
     answered    with 500, 502, 503, 429 or something that is no HTTP, and nothing is forwarded
+
+A second line, ``late``, says of a request that its answer took so long that nobody may have waited for it.
 """
 
 import asyncio
@@ -20,6 +22,8 @@ import re
 import sys
 import time
 from urllib.parse import urlsplit
+
+LATE = 1.0  # seconds; less than the time-out that the test sets
 
 FATES = ("forwarded", "cut", "stalled", "refused", "answered")
 CHANCES = (90, 3, 1, 3, 3)
@@ -59,7 +63,10 @@ class Proxy:
             writer.write(self.chance.choice(ANSWERS))
             await writer.drain()
             return True
+        began = time.monotonic()
         answer = await self.ask(request)
+        if fate == "forwarded" and time.monotonic() - began > LATE:
+            os.write(self.record, f"{time.time():.3f} late {path}\n".encode())
         if fate == "stalled":
             await asyncio.sleep(10)
         if fate != "forwarded":

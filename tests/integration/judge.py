@@ -6,8 +6,8 @@ times of the kills. The rules:
 
     lost       served, and not stored: none
     invented   stored, and not served, or stored without having been sent: none
-    doubled    stored more than once: at most the requests whose answer the proxy withheld, and for each kill those of
-               the last three seconds (the checkpoint is at most two behind) and one a connection
+    doubled    stored more than once: at most the requests whose answer the proxy withheld or that came late, and for
+               each kill those of the last three seconds (the checkpoint is at most two behind) and one a connection
 """
 
 import sys
@@ -25,7 +25,8 @@ def judge(served: list[str], sent: list[str], stored: list[str], kills: list[flo
     lost, invented = asked.keys() - got.keys(), got.keys() - asked.keys()
     unsent = [path for path, times in got.items() if times > went[path]]
     doubled = got.total() - len(got)
-    withheld = sum(fate != "forwarded" for _, fate, _ in carried)
+    withheld = sum(fate in ("cut", "stalled", "late") for _, fate, _ in records)
+    records = [each for each in records if each[1] != "late"]
     repeated = sum(connections + sum(kill - CHECKPOINT <= at <= kill for at, _, _ in carried) for kill in kills)
     print(
         f"{len(asked):,} served, {len(records):,} requests ({withheld} answers withheld, {len(records) - len(carried)} "

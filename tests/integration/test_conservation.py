@@ -116,6 +116,8 @@ def test_what_was_served_is_what_was_stored(
         tell("on")
         visitors.start()
         try:
+            # What was rotated before a source was ever looked at is history, and not followed.
+            wait_until(lambda: files["sent"].stat().st_size, "the first visit", seconds=60)
             rotations = torment(daemon, server, rotate)
         finally:
             visitors.enough.set()

@@ -361,3 +361,21 @@ async def test_one_destination_down_does_not_stop_another(world, api):
 def certifi():
     """Return a file of certificates that every machine has."""
     return ssl.get_default_verify_paths().cafile or "/etc/ssl/certs/ca-certificates.crt"
+
+
+async def test_killed_in_its_first_second_and_rotated(world, api):
+    """The checkpoint knows what is followed as soon as it was looked at: else the rotated rest would be history."""
+    world.write(*paths(0, 5))
+    api.open.clear()
+    async with world.running() as pipeline:
+        await world.until(lambda: pipeline.following and (world.state / "checkpoint.json").exists())
+        as_killed = shutil.copytree(world.state, world.directory / "as-killed")
+        api.open.set()
+    shutil.rmtree(world.state)
+    as_killed.rename(world.state)
+    (world.state / "lock").unlink()
+    taken = len(api.taken)
+    world.log.rename(world.log.with_name("access.log.1"))
+    world.write(*paths(5, 8))
+    await world.once()
+    assert api.taken[taken:] == paths(0, 8)
