@@ -46,7 +46,7 @@ class Answer:
 
 _OK = Answer(202, b"ok")
 _LONGEST_REMEMBERED = 2048
-"""Bytes of a body that may be remembered."""
+"""Bytes of a body and its content type that may be remembered."""
 
 
 class EventApi:
@@ -95,7 +95,7 @@ def _posted(posting: Posting) -> payload.Posted:
         if payload.is_json(kind):
             raise payload.Unreadable(413, "Request Entity Too Large")
         body = b""
-    return (_remembered if len(body) <= _LONGEST_REMEMBERED else _read)(kind, body)
+    return (_remembered if len(kind or "") + len(body) <= _LONGEST_REMEMBERED else _read)(kind, body)
 
 
 def _read(kind: str | None, body: bytes) -> payload.Posted:

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from logship.receiver import front, server
+from logship.receiver import event_api, front, server
 
 GOOD = b'{"name":"pageview","url":"https://example.com/","domain":"example.com"}'
 FOR_ITSELF = {"date", "x-request-id", "connection"}
@@ -218,3 +218,10 @@ async def test_only_short_header_lines_are_remembered(api, connect):
     remembered = front._remembered.cache_info().currsize
     assert (await line.ask(request(GOOD, b"X-Longer: " + b"y" * 6000)))[0] == 202
     assert front._remembered.cache_info().currsize == remembered >= before
+
+
+async def test_a_body_of_a_long_content_type_is_not_remembered(api, connect):
+    """The type is a stranger's text as well as the body is."""
+    line, before = await connect(), event_api._remembered.cache_info().currsize
+    assert (await line.ask(request(GOOD, b"Content-Type: application/json; x=" + b"x" * 6000)))[0] == 202
+    assert event_api._remembered.cache_info().currsize == before
