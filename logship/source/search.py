@@ -193,8 +193,8 @@ class Search:
             if same and not body.packed and files.is_cut(body, seen.st_size, saved.offset, saved.fingerprint):
                 return _Opened(body, there, head, seen.st_size, saved)
         for old in trail.files[-1:]:
-            if old.offset and not old.behind and old.prove(body):  # replaced by itself: a copy moved into its place
-                return _Opened(body, there, head, old.offset)
+            if old.offset and not old.behind and not _renamed(trail, old) and old.prove(body):
+                return _Opened(body, there, head, old.offset)  # replaced by itself: a copy moved into its place
         return _Opened(body, there, head, files.start_of_last_line(body, seen.st_size) if trail.skip else 0)
 
     def _go_live(self, trail: Trail, opened: _Opened) -> None:
@@ -318,6 +318,14 @@ class Search:
         self._metrics.file_events.labels(event).inc()
         more = {} if file.path == trail.path else {"of": trail.path}
         log.info(f"file.{event}", path=file.path, offset=file.offset, unread_bytes=file.behind, **more)
+
+
+def _renamed(trail: Trail, old: LogFile) -> bool:
+    """Tell whether an old generation lies under another name: then what is at the path now is new, however alike.
+
+    A link's target keeps its name when the link is swapped, and so does a file that overlayfs has copied up.
+    """
+    return bool(old.links) and old.path not in (trail.path, trail.real) and not os.path.islink(trail.path)
 
 
 def _younger(trail: Trail, sibling: Sibling) -> LogFile | None:

@@ -253,6 +253,16 @@ async def test_atomic_replace_by_itself(follow: Any, log: Path) -> None:
     assert await tail.read() == n(10, 12)
 
 
+@pytest.mark.parametrize("count", [1, 100])
+async def test_new_log_that_begins_as_the_renamed_one(follow: Any, log: Path, count: int) -> None:
+    """The same visits again after a rotation are visits: the renamed file is there to show that this is no copy."""
+    tail = follow(log)
+    for _ in range(3):
+        add(log, *numbered(1) * count)
+        assert await tail.read() == numbered(1) * count
+        cycle(log)
+
+
 async def test_inode_reused(follow: Any, log: Path) -> None:
     """A new file with a dead one's inode starts at its beginning."""
     tail = follow(log)
