@@ -992,6 +992,7 @@ def _may_match(value: str, name: str) -> bool:
 
 # What is legal and surely not meant.
 
+_LONGEST_NAME = 120  # characters
 _MANY_CONNECTIONS = 128  # Plausible answers in milliseconds: 16 carry thousands of events a second
 _SYSTEMD_PATIENCE = 90.0  # TimeoutStopSec's default: then it kills
 _ERROR_LOG = re.compile(r"(^|[._-])errors?([._-]|$)")
@@ -1004,6 +1005,7 @@ def _doubts(settings: Settings, problems: Iterable[Problem]) -> Iterator[Problem
         *(doubt for each in settings.destinations for doubt in _destination_doubts(each)),
         *_error_logs(settings),
         *_preset_doubts(settings.rules),
+        *_long_names(settings.rules),
         *_never_reached(settings, problems),
     ]
     yield from (Problem(where, message, warning=True) for where, message in told)
@@ -1055,6 +1057,14 @@ def _preset_doubts(rules: Sequence[RuleSettings]) -> Iterator[tuple[str, str]]:
             yield rule.where, 'crawlers are counted among people; add "domain: ai.example.com", a site of their own'
         if rule.preset == "no-js" and "pageviews" in used:
             yield rule.where, "is for sites whose pages a script counts; with pageviews beside it, they count twice"
+
+
+def _long_names(rules: Sequence[RuleSettings]) -> Iterator[tuple[str, str]]:
+    for rule in rules:
+        name = rule.event or ""
+        if "{" not in name and len(name) > _LONGEST_NAME:
+            told = f"has {len(name)} characters; Plausible takes {_LONGEST_NAME}, so the end is cut off"
+            yield f"{rule.where}.event", told
 
 
 def _never_reached(settings: Settings, problems: Iterable[Problem]) -> Iterator[tuple[str, str]]:

@@ -108,9 +108,9 @@ class Send:
         return bare
 
     def _name(self, context: Context, cuts: _Cuts) -> str:
-        if self.name.constant is not None:
-            return self.name.constant
-        name = event.clean(self.name.render(context)).strip() or self.rule
+        name = self.name.constant
+        if name is None:
+            name = event.clean(self.name.render(context)).strip() or self.rule
         if len(name) > event.NAME_CHARACTERS:
             cuts.append("name")
         return name[: event.NAME_CHARACTERS]
@@ -191,7 +191,7 @@ def compile_send(
 
 def _is_plain(rule: RuleSettings) -> bool:
     own = (rule.domain, rule.url, rule.referrer, rule.user_agent, rule.client_ip, rule.revenue, rule.interactive)
-    fixed = rule.event is not None and not set("{}") & set(rule.event)
+    fixed = rule.event is not None and not set("{}") & set(rule.event) and len(rule.event) <= event.NAME_CHARACTERS
     common = rule.sample is None and rule.once_within is None
     return fixed and common and not rule.props and all(value is None for value in own)
 
@@ -229,8 +229,6 @@ class _Compiler:
             self._fault("event", '"engagement" cannot be told from a log: choose another name')
         if template.constant is not None and not text.strip():
             self._fault("event", "an event needs a name")
-        if len(template.constant or "") > event.NAME_CHARACTERS:
-            self._fault("event", f"longer than the API's {event.NAME_CHARACTERS} characters")
         return template
 
     def destinations(self, wanted: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:

@@ -680,6 +680,7 @@ def test_what_a_variable_held_is_never_printed(text: str) -> None:
         ("sources: [{path: [/x/a.log, /x/shop-error.log], site: https://x}]\n", 'f:1:29: sources[0].path[1]: warning: "/x/shop-error.log" looks like an error log; only access logs hold requests'),
         ("sources: [{path: /a.log}]\n", 'f:1:11: sources[0]: warning: without "site", lines that carry no host become no event; add "site: https://example.com", your own'),
         (f"{SOURCE}rules: [{{preset: pageviews}}, {{event: x}}, {{drop: true}}]\n", "f:2:30: rules[1]: warning: never reached: rules[0] takes every line"),
+        (f"{SOURCE}rules: [{{event: {'n' * 121}}}]\n", "f:2:17: rules[0].event: warning: has 121 characters; Plausible takes 120, so the end is cut off"),
     ],
 )  # fmt: skip
 def test_what_is_legal_and_surely_wrong_is_a_warning(text: str, expected: str) -> None:

@@ -112,6 +112,13 @@ def test_long_values_are_cut_at_a_character(table, page):
     assert sorted(decision.cuts) == ["name", "prop", "referrer", "user_agent"]
 
 
+def test_a_name_that_is_written_out_is_cut_as_any_other(table, page):
+    """A configuration with a name over 120 characters can be used; the cut is counted."""
+    decision = table(f"- event: {'ü' * 121}").route(page())
+    assert only(decision).name == "ü" * 120
+    assert decision.cuts == ("name",)
+
+
 def test_no_control_character_reaches_a_header_or_a_text(table, page):
     """CR, LF and NUL of a log cannot end a header; bytes of a User-Agent stay what they were."""
     decision = table('- {event: pageview, props: {p: "{log.p}"}}').route(
