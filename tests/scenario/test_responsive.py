@@ -139,8 +139,7 @@ async def test_a_backlog_does_not_make_the_newest_line_of_another_log_late(make_
             while len(api.taken) <= len(late):
                 await asyncio.sleep(0.001)
             late.append(time.perf_counter() - began)
-    long = [step for step in steps if step > 0.02]
     print(f"{len(late)} lines, the latest after {max(late):.3f} s; longest step {max(steps) * 1000:.0f} ms")
     assert len(late) > 5
     assert max(late) < 4  # a sweep, should file events not come in time, on a busy machine
-    assert len(long) <= 5  # what is imported at the first page view, the fork of the second process; a few of chance
+    assert sorted(steps)[len(steps) * 99 // 100] < 0.05  # some are longer: imports at the first page view, the fork
