@@ -133,7 +133,7 @@ class Tailer:
             patient=not once,
         )
         self._swept = self._scanned = -math.inf
-        self._scan_cost = 0.0
+        self._scan_cost = self._last_scan_took = 0.0
         self._began: float | None = None  # the last scan: epoch seconds
         self._looked = max((each.seen for each in positions), default=None)  # the last scan that was completed
         self._directories: set[str] = set()  # to be watched
@@ -320,7 +320,9 @@ class Tailer:
         known = {each.path: each.known for each in self._trails.values() if each.known is not None}
         found, grown = await asyncio.to_thread(_survey, sources, known)
         self._scanned = self._clock()
-        self._scan_cost = self._scanned - start
+        took = self._scanned - start
+        # The smaller of two: one scan that had to wait for the processor must not put off the next for seconds.
+        self._scan_cost, self._last_scan_took = min(took, self._last_scan_took), took
         self._moved |= not found.directories <= self._directories  # new ones are not watched yet: look once more
         self._directories = found.directories
         self._metrics.watch_degraded.set(self._wakeup.degraded)
