@@ -746,7 +746,9 @@ class Settings:
         Several(
             Section.of(
                 SourceSettings,
-                lambda spot, values: SourceSettings(**{"name": "", **values}, where=spot.where),
+                # Without a path it is refused all the same; what else is wrong with it is to be told in the same go.
+                lambda spot, values: SourceSettings(**{"name": "", "path": (), **values}, where=spot.where),
+                partial=True,
             ),
             'a list of sources, each beginning with "- path: ..."',
             empty="nothing is followed",
@@ -877,7 +879,8 @@ def _named(values: dict[str, Any]) -> dict[str, Any]:
 def _with_names(sources: tuple[SourceSettings, ...]) -> Iterator[SourceSettings]:
     taken = {source.name for source in sources}
     for source in sources:
-        name = source.name or next(name for name in _names(source.path[0]) if name not in taken)
+        found = _names(source.path[0]) if source.path else iter((source.where,))
+        name = source.name or next(name for name in found if name not in taken)
         taken.add(name)
         yield replace(source, name=name)
 
@@ -956,8 +959,8 @@ def _element(settings: Settings, where: str, index: int) -> str:
 
 def _unknown_sources(settings: Settings) -> Iterator[Problem]:
     names = [each.name for each in settings.sources]
-    if len(names) < sum(1 for where in settings.places if re.fullmatch(r"sources\[\d+\]", where)):
-        return  # one was left out for its own fault: its name is not known
+    if _nameless(settings):
+        return
     for test in (test for rule in settings.rules for test in _tests(rule.when) if test.field == "source"):
         for index, value in enumerate(test.values):
             if not any(_may_match(value, name) for name in names):
@@ -965,8 +968,16 @@ def _unknown_sources(settings: Settings) -> Iterator[Problem]:
                 yield Problem(_element(settings, test.where, index), f"no source is called {quoted(value)}{hint}")
 
 
+def _nameless(settings: Settings) -> bool:
+    """Tell whether the name of a source is not known, for a fault of its own: it could be any."""
+    written = sum(1 for where in settings.places if re.fullmatch(r"sources\[\d+\]", where))
+    return len(settings.sources) < written or any(each.name == each.where for each in settings.sources)
+
+
 def _unknown_sources_of_tests(settings: Settings) -> Iterator[Problem]:
     names = [each.name for each in settings.sources]
+    if _nameless(settings):
+        return
     for case in settings.tests:
         if case.source is not None and case.source not in names:
             hint = meant(case.source, names) or f"; {listed(names)}"

@@ -556,10 +556,19 @@ def test_faulty_pieces_are_left_out_and_the_rest_is_kept() -> None:
     )
     found, problems = settings.read(text, "f", {})
     assert len(problems) == 5
-    assert [each.name for each in found.sources] == ["a"]
+    assert [(each.name, bool(each.path)) for each in found.sources] == [("a", True), ("sources[1]", False)]
     assert [(each.event, each.to, each.drop) for each in found.rules] == [("x", (), None), (None, (), "rule")]
     assert found.rules[0].when.tests == (Asked("path", ("/p",)),)
     assert found.grace_period == 10.0
+
+
+def test_a_source_without_a_path_is_looked_through_all_the_same() -> None:
+    """Whoever mends the path is not to learn of the next problem only then."""
+    text = "sources: [{path: [], format: [x], hosts: 5}, {site: 'ftp://x'}, {path: a.log, start_at: never}]\n"
+    _, problems = settings.read(text, "f", {})
+    told = " ".join(problem.where for problem in problems if not problem.warning)
+    for where in ("sources[0].path", "sources[0].format", "sources[1].site", "sources[2].path", "sources[2].start_at"):
+        assert where in told
 
 
 def test_a_condition_on_a_source_that_was_left_out_is_not_called_unknown() -> None:
