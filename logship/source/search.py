@@ -21,7 +21,7 @@ from logship.metrics import Metrics
 from logship.progress.checkpoint import Position
 from logship.progress.fingerprint import HEAD, Fingerprint
 from logship.progress.ledger import Ledger
-from logship.source import content, siblings
+from logship.source import content, paths, siblings
 from logship.source import file as files
 from logship.source.file import LogFile
 from logship.source.openfiles import OpenFiles, is_out_of_descriptors
@@ -188,6 +188,8 @@ class Search:
         for saved in [*trail.saved, *self._finished.at(there)]:
             same = (saved.device, saved.inode) == there
             empty = same and not saved.fingerprint.length
+            if not same and self._lies_beside(trail, saved):
+                continue  # it was renamed: what is at the path now is new, however alike
             if empty or files.proves(body, (saved.offset, saved.fingerprint, saved.anchor)):
                 return _Opened(body, there, head, saved.offset, saved)
             if same and not body.packed and files.is_cut(body, seen.st_size, saved.offset, saved.fingerprint):
@@ -196,6 +198,22 @@ class Search:
             if old.offset and not old.behind and not _renamed(trail, old) and old.prove(body):
                 return _Opened(body, there, head, old.offset)  # replaced by itself: a copy moved into its place
         return _Opened(body, there, head, files.start_of_last_line(body, seen.st_size) if trail.skip else 0)
+
+    def _lies_beside(self, trail: Trail, saved: Position) -> bool:
+        """Tell whether the file that was saved is there under a name that rotation gives."""
+        directory, live = os.path.split(trail.real)
+        with suppress(OSError, LogshipError), os.scandir(directory or ".") as entries:
+            for entry in entries:
+                if entry.inode() != saved.inode or not paths.is_rotated(entry.name, live):
+                    continue
+                body = self._open.open(entry.path)
+                try:
+                    seen = body.stat()
+                    same = (seen.st_dev, seen.st_ino) == (saved.device, saved.inode)
+                    return same and files.proves(body, (saved.offset, saved.fingerprint, saved.anchor))
+                finally:
+                    body.close()
+        return False
 
     def _go_live(self, trail: Trail, opened: _Opened) -> None:
         if opened.id in self._open.by_id:

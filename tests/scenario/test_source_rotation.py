@@ -263,6 +263,19 @@ async def test_new_log_that_begins_as_the_renamed_one(follow: Any, log: Path, co
         cycle(log)
 
 
+@pytest.mark.parametrize("count", [1, 3])
+async def test_rotated_while_stopped_by_one_that_begins_alike(follow: Any, log: Path, count: int) -> None:
+    """The saved file lies beside it under its new name, so what is at the path was never read."""
+    first = follow(log)
+    add(log, *numbered(1) * count)
+    assert await first.read() == numbered(1) * count
+    cycle(log)
+    add(log, *numbered(1) * count)
+    second = first.restart()
+    assert await second.read() == numbered(1) * count
+    assert await second.read() == []
+
+
 async def test_inode_reused(follow: Any, log: Path) -> None:
     """A new file with a dead one's inode starts at its beginning."""
     tail = follow(log)
