@@ -173,37 +173,27 @@ class Line:
         assert transport is not None
         clock, total = self._clock, self._wire.total
 
+        def send(request: bytes) -> None:
+            self.sent_at = now = clock()
+            self._deadline = now + total
+            transport.write(request)
+
         def go_on() -> bool:
             self.answered_at = self._idle_since = clock()
             self._deadline = math.inf
             if transport.is_closing() or more is None or (following := more()) is None:
                 return False
-            self.sent_at = now = clock()
-            self._deadline = now + total
-            transport.write(following)
+            send(following)
             return True
 
-        self.sent_at = now = clock()
-        self._deadline = now + total
         answer = ear.listen(go_on)
-        transport.write(request)
+        send(request)
         try:
             if await answer:
                 if self._idle is None:
                     self._idle = _LONGEST_IDLE  # a plain answer has no Keep-Alive
                 return _ACCEPTED
-            message, payload = await protocol.read()
-            while 100 <= message.code < 200 and message.code != 101:
-                message, payload = await protocol.read()
-            self.answered_at = self._idle_since = self._clock()
-            if self._idle is None:
-                self._idle = _patience_of(message.headers)
-                self._arm(min(self._idle, self._wire.total))
-            body: bytes | None = b""
-            if not payload.is_eof():
-                body = await self._body(payload, message.code)
-            elif message.code >= 300:
-                body = payload.read_nowait(_MOST_BODY)
+            return await self._understand(protocol)
         except asyncio.CancelledError:
             self.close()
             raise
@@ -212,6 +202,21 @@ class Line:
             verdict = _unanswered(error, self._timed_out, self._wire.total)
             self.close()
             return verdict
+
+    async def _understand(self, protocol: ResponseHandler) -> Verdict:
+        """Return the verdict on an answer that is more than a plain acceptance, as aiohttp's parser reads it."""
+        message, payload = await protocol.read()
+        while 100 <= message.code < 200 and message.code != 101:
+            message, payload = await protocol.read()
+        self.answered_at = self._idle_since = self._clock()
+        if self._idle is None:
+            self._idle = _patience_of(message.headers)
+            self._arm(min(self._idle, self._wire.total))
+        body: bytes | None = b""
+        if not payload.is_eof():
+            body = await self._body(payload, message.code)
+        elif message.code >= 300:
+            body = payload.read_nowait(_MOST_BODY)
         self._deadline = math.inf
         if message.code == 202:
             return _delivered(202, message.headers.get("x-plausible-dropped"))
