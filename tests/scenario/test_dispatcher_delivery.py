@@ -5,7 +5,7 @@ import json
 import math
 import time
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from logship.dispatcher.destination import Destination
 from logship.errors import ConfigError
 from logship.metrics import Metrics
 from logship.records import Delivery, Event, Outcome, Span
-from logship.settings import BatchSettings, DestinationSettings, RetrySettings, TimeoutSettings, TlsSettings
+from logship.settings import BatchSettings, DestinationSettings, RetrySettings, TlsSettings
 
 Answer = Callable[[web.Request, dict[str, Any]], Awaitable[web.StreamResponse]]
 FAST = RetrySettings(initial=0.01, max=0.05)
@@ -96,10 +96,10 @@ class Desk:
             **more,
         )
 
-    def ack(self, delivery: Delivery, outcome: Outcome) -> None:
-        self.acks.append((int(delivery.event.url.rpartition("/")[2]), outcome))
+    def ack(self, deliveries: Sequence[Delivery], outcome: Outcome) -> None:
+        self.acks += [(int(delivery.event.url.rpartition("/")[2]), outcome) for delivery in deliveries]
 
-    async def until(self, true: Callable[[], object], seconds: float = 10.0) -> None:
+    async def until(self, true: Callable[[], object], seconds: float = 30.0) -> None:
         async with asyncio.timeout(seconds):
             while not true():
                 await asyncio.sleep(0.002)
@@ -167,7 +167,7 @@ async def test_each_event_is_delivered_once_and_acknowledged(api: Api, desk: Ope
     """Nothing lost, nothing doubled, everything settled."""
     async with desk() as it:
         await it.destination.add(deliveries(500))
-        assert await it.destination.stop(10.0) == 0
+        assert await it.destination.stop(60.0) == 0
         assert sorted(api.serials()) == list(range(500))
         assert sorted(number for number, _ in it.acks) == list(range(500))
         assert it.outcomes() == {Outcome.DELIVERED: 500}
@@ -239,29 +239,25 @@ async def test_add_waits_while_two_batches_are_held(api: Api, desk: Open) -> Non
 
 async def test_a_batch_waits_for_company_no_longer_than_it_may(api: Api, desk: Open) -> None:
     """max_wait holds the first event back; a full batch, or a stop, sends it at once."""
-    async with desk(batch=BatchSettings(max_events=3, max_wait=0.8)) as it:
+    async with desk(batch=BatchSettings(max_events=3, max_wait=0.2)) as it:
         started = time.monotonic()
         await it.destination.add([delivery(0)])
         await it.settled(1)
-        assert api.times[0] - started >= 0.79
-        started = time.monotonic()
+        assert api.times[0] - started >= 0.19
+    async with desk(batch=BatchSettings(max_events=3, max_wait=300.0)) as it:
         await it.destination.add([delivery(number, number) for number in (1, 2, 3)])
-        await it.settled(4)
-        assert api.times[-1] - started < 0.7
+        await it.settled(3)
         await it.destination.add([delivery(4)])
-        started = time.monotonic()
-        assert await it.destination.stop(5.0) == 0
-        assert time.monotonic() - started < 0.7
+        assert await it.destination.stop(60.0) == 0
 
 
 async def test_a_rate_is_kept(api: Api, desk: Open) -> None:
-    """max_events_per_second holds for the destination, however many lanes it has."""
+    """max_events_per_second holds for the destination, however many lanes it has; 0.1 s may be caught up on."""
     async with desk(max_events_per_second=100.0) as it:
+        started = time.monotonic()
         await it.destination.add(deliveries(40))
         await it.settled(40)
-    spent = api.times[-1] - api.times[0]
-    assert 0.25 <= spent < 1.5
-    assert all(later - api.times[at] >= 0.05 for at, later in enumerate(api.times[20:]))
+    assert all(time - started >= before / 100 - 0.11 for before, time in enumerate(api.times))
 
 
 async def test_a_full_queue_gives_up_to_the_dead_letters_where_asked(api: Api, desk: Open) -> None:
@@ -276,14 +272,15 @@ async def test_a_full_queue_gives_up_to_the_dead_letters_where_asked(api: Api, d
     async with desk(connections=2, batch=BatchSettings(max_events=5), when_full="dead_letter") as it:
         started = time.monotonic()
         await it.destination.add(deliveries(50))
-        assert 0.9 <= time.monotonic() - started < 3.0
-        await it.destination.add([delivery(99)])
-        assert time.monotonic() - started < 3.0
-        assert it.outcomes() == {Outcome.DEAD_LETTER: 41}
+        assert time.monotonic() - started >= 0.9
+        for number in range(50, 100):
+            await it.destination.add([delivery(number)])
+        assert time.monotonic() - started < 40.0  # waited for once, not for each
+        assert it.outcomes() == {Outcome.DEAD_LETTER: 90}
         assert {letter["detail"] for letter in it.dead()} == {"queue full (when_full: dead_letter)"}
         let_go.set()
-        assert await it.destination.stop(5.0) == 0
-        assert it.outcomes() == {Outcome.DEAD_LETTER: 41, Outcome.DELIVERED: 10}
+        assert await it.destination.stop(60.0) == 0
+        assert it.outcomes() == {Outcome.DEAD_LETTER: 90, Outcome.DELIVERED: 10}
 
 
 # -- again
@@ -379,31 +376,34 @@ async def test_retry_after_holds_the_whole_destination(api: Api, desk: Open, sta
     async with desk(connections=4) as it:
         await it.destination.add(deliveries(100))
         await it.until(lambda: len(api.bodies) == 4)
-        held = time.monotonic()
         await it.until(lambda: it.destination.status()["cause"] == "retry_after")
         await it.until(lambda: not it.destination.status()["in_flight"])
         over = True
         await it.destination.add(deliveries(100))
         await it.settled(200)
-        assert api.times[4] - held >= 0.98
+        assert api.times[4] - api.times[3] >= 0.98
         assert len(api.accepted) == 200
 
 
 async def test_silence_is_ambiguous_counted_and_tried_again(api: Api, desk: Open) -> None:
     """It may be counted twice, and we say so."""
+    never = asyncio.Event()
 
     async def answer(*_: Any) -> web.Response:
         if len(api.bodies) == 1:
-            await asyncio.sleep(0.3)
+            it.destination._terms.wire.total = 60.0  # nothing but silence is to be late
+            await never.wait()
         return accepted()
 
     api.answer = answer
-    async with desk(timeout=TimeoutSettings(total=0.1)) as it:
+    async with desk() as it:
+        it.destination._terms.wire.total = 0.1
         await it.destination.add([delivery(1)])
         assert await it.settled(1) == [(1, Outcome.DELIVERED)]
         assert len(api.bodies) == 2
         assert it.value("events_ambiguous_total") == 1
         assert it.value("answers_total", status="timeout") == 1
+        never.set()
 
 
 async def test_an_ambiguous_event_is_given_up_where_asked(api: Api, desk: Open) -> None:
@@ -586,7 +586,7 @@ async def test_stop_counts_what_it_could_not_settle(api: Api, desk: Open) -> Non
         await it.until(lambda: api.together > 0)
         started = time.monotonic()
         assert await it.destination.stop(0.2) == 10
-        assert 0.19 <= time.monotonic() - started < 1.0
+        assert 0.19 <= time.monotonic() - started < 30.0
         assert it.acks == []
         never.set()
 
@@ -601,7 +601,7 @@ async def test_stop_cuts_backoff_short(api: Api, desk: Open) -> None:
     async with desk(retry=RetrySettings(initial=300.0, max=600.0)) as it:
         await it.destination.add([delivery(1)])
         await it.until(lambda: it.destination.status()["last_error"])
-        assert await it.destination.stop(5.0) == 0
+        assert await it.destination.stop(60.0) == 0
         assert it.acks == [(1, Outcome.DELIVERED)]
 
 
@@ -616,8 +616,8 @@ async def test_stop_does_not_wait_for_what_cannot_come(api: Api, desk: Open) -> 
         await it.destination.add([delivery(1)])
         await it.until(lambda: it.destination.status()["cause"] == "retry_after")
         started = time.monotonic()
-        assert await it.destination.stop(30.0) == 1
-        assert time.monotonic() - started < 1.0
+        assert await it.destination.stop(100.0) == 1
+        assert time.monotonic() - started < 60.0
         assert len(api.bodies) == 1
 
 
