@@ -191,7 +191,7 @@ class Pipeline:
 
     async def _take(self, chunk: Chunk, sifted: Sifted) -> None:
         deliveries = self._open(chunk, sifted)
-        self._count(chunk, sifted)
+        self._count(chunk, sifted, events=sum(map(len, deliveries.values())))
         if self.tap.listened:
             self._show(chunk, sifted)
         destinations = self._destinations  # of the plan that routed them: another may be applied while we wait
@@ -211,16 +211,16 @@ class Pipeline:
                 by_destination[delivery.destination].append(delivery)
         return by_destination
 
-    def _ack(self, delivery: Delivery, outcome: Outcome) -> None:
-        self.delivered += outcome is Outcome.DELIVERED
-        if delivery.span is not None:
-            self._ledger.settle(delivery.span)
+    def _ack(self, deliveries: Sequence[Delivery], outcome: Outcome) -> None:
+        if outcome is Outcome.DELIVERED:
+            self.delivered += len(deliveries)
+        self._ledger.settle([delivery.span for delivery in deliveries if delivery.span is not None])
 
-    def _count(self, chunk: Chunk, sifted: Sifted) -> None:
+    def _count(self, chunk: Chunk, sifted: Sifted, *, events: int) -> None:
         source, metrics = chunk.source, self._metrics
         self._lines[source].update(
             read=sifted.lines,
-            events=sum(len(deliveries) for _, deliveries in sifted.survivors),
+            events=events,
             dropped=sifted.dropped.total(),
             unparsed=sifted.unparsed.total(),
             expired=sifted.expired,

@@ -267,9 +267,10 @@ class Replay:
             self._running.append(tasks.create_task(made.run(), name=f"destination {name}"))
         return self._destinations[name]
 
-    def _ack(self, delivery: Delivery, outcome: Outcome) -> None:
-        if delivery.span is not None:
-            self._fates[delivery.span.start] = outcome
+    def _ack(self, deliveries: Sequence[Delivery], outcome: Outcome) -> None:
+        for delivery in deliveries:
+            if delivery.span is not None:
+                self._fates[delivery.span.start] = outcome
 
     async def _halted(self, stop: asyncio.Event) -> None:
         """Return when to end before all is settled: told to, or a destination is set up wrong.

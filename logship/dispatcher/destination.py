@@ -16,7 +16,7 @@ import math
 import random as chance
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -58,7 +58,7 @@ class Destination:
         self,
         settings: DestinationSettings,
         *,
-        ack: Callable[[Delivery, Outcome], None],
+        ack: Callable[[Sequence[Delivery], Outcome], None],
         dead_letters: DeadLetters,
         metrics: Metrics,
         max_event_age: float | None,
@@ -75,6 +75,8 @@ class Destination:
         self._random = random
         self._held = 0
         self._waiting: deque[Delivery] = deque()  # for company, or for lanes that are not there yet
+        self._accepted: list[Delivery] = []  # in this turn of the loop, and the seconds that each took
+        self._accepted_in: list[float] = []
         self._company: asyncio.TimerHandle | None = None
         self._room = asyncio.Event()
         self._room.set()
@@ -104,21 +106,25 @@ class Destination:
             self._ended = True
             self._finished.set()
             self._room.set()
+            self._settle_accepted()
             self._flush()
 
     async def add(self, deliveries: Sequence[Delivery]) -> None:
         """Queue deliveries; wait while the queue is full. After `stop` they are left unsettled, but see `retire`."""
-        for index, delivery in enumerate(deliveries):
-            if self._held >= self._capacity and not await self._make_room(deliveries[index:]):
+        rest = deliveries
+        while rest:
+            if self._held >= self._capacity and not await self._make_room(rest):
                 return
             if self._ended:
-                await self._bury_for_good(deliveries[index:])
+                await self._bury_for_good(rest)
                 return
-            self._held += 1
+            fitting = rest[: self._capacity - self._held]
+            rest = rest[len(fitting) :]
+            self._held += len(fitting)
             if self._settings.batch.max_wait or not self._lanes:
-                self._wait_for_company(delivery)
+                self._wait_for_company(fitting)
             else:
-                self._put(delivery)
+                self._put(fitting)
 
     async def stop(self, grace: float) -> int:
         """Settle what is queued and in flight, for up to ``grace`` seconds. Return how many are not settled."""
@@ -162,6 +168,7 @@ class Destination:
 
     def status(self) -> dict[str, Any]:
         """Tell how it goes, as JSON-able values."""
+        self._settle_accepted()
         self._flush()
         in_flight = self._in_flight()
         return {
@@ -195,6 +202,7 @@ class Destination:
             settle=self._settle,
             bury=self._bury_one,
             delivered=self._delivered,
+            accepted=self._take_note,
             failed=self._failed,
             gate_changed=self._gate_changed,
             clock=self._clock,
@@ -226,17 +234,19 @@ class Destination:
 
     # -- the queue
 
-    def _put(self, delivery: Delivery) -> None:
+    def _put(self, deliveries: Iterable[Delivery]) -> None:
         lanes = self._lanes
-        event = delivery.event
-        lane = lanes[hash((event.client_ip, event.user_agent)) % len(lanes)]
-        lane.queue.append(delivery)
-        if lane.napping is not None:
-            lane.wake()
+        number = len(lanes)
+        for delivery in deliveries:
+            event = delivery.event
+            lane = lanes[hash((event.client_ip, event.user_agent)) % number]
+            lane.queue.append(delivery)
+            if lane.napping is not None:
+                lane.wake()
 
-    def _wait_for_company(self, delivery: Delivery) -> None:
+    def _wait_for_company(self, deliveries: Iterable[Delivery]) -> None:
         batch = self._settings.batch
-        self._waiting.append(delivery)
+        self._waiting.extend(deliveries)
         if len(self._waiting) >= batch.max_events:
             self._spread()
         elif self._company is None and self._lanes:
@@ -247,8 +257,9 @@ class Destination:
         if self._company is not None:
             self._company.cancel()
             self._company = None
-        while self._lanes and self._waiting:
-            self._put(self._waiting.popleft())
+        if self._lanes:
+            self._put(self._waiting)
+            self._waiting.clear()
 
     async def _make_room(self, rest: Sequence[Delivery]) -> bool:
         """Wait until there is room. False: the rest has found its end elsewhere, there is nothing to queue."""
@@ -261,9 +272,8 @@ class Destination:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._room.wait(), patience if patience < math.inf else None)
             elif await self._bury(rest, None, "queue full (when_full: dead_letter)"):
-                for delivery in rest:
-                    self._tally.settled(Outcome.DEAD_LETTER)
-                    self._acknowledge(delivery, Outcome.DEAD_LETTER)
+                self._tally.settled(Outcome.DEAD_LETTER, len(rest))
+                self._acknowledge(rest, Outcome.DEAD_LETTER)
                 return False
             else:
                 self._full_since = self._clock()
@@ -285,7 +295,23 @@ class Destination:
         alarm = self._tally.delivered(domain, verdict, seconds, delivery.attempts)
         if alarm is not None:
             self._tell_of_drops(domain, alarm)
-        self._let_go(delivery, Outcome.DELIVERED)
+        self._let_go([delivery], Outcome.DELIVERED)
+
+    def _take_note(self, delivery: Delivery, seconds: float) -> None:
+        """Note a plain acceptance: those of one turn of the loop are settled together, for half of what each costs."""
+        if not self._accepted:
+            asyncio.get_running_loop().call_soon(self._settle_accepted)
+        self._accepted.append(delivery)
+        self._accepted_in.append(seconds)
+
+    def _settle_accepted(self) -> None:
+        accepted, seconds = self._accepted, self._accepted_in
+        if not accepted:
+            return
+        self._accepted, self._accepted_in = [], []
+        for domain, alarm in self._tally.accepted(accepted, seconds):
+            self._tell_of_drops(domain, alarm)
+        self._let_go(accepted, Outcome.DELIVERED)
 
     def _failed(self, delivery: Delivery, verdict: Verdict, seconds: float) -> None:
         self._tally.failed(verdict, seconds, delivery.attempts)
@@ -294,22 +320,21 @@ class Destination:
 
     def _settle(self, delivery: Delivery, outcome: Outcome) -> None:
         self._tally.settled(outcome)
-        self._let_go(delivery, outcome)
+        self._let_go([delivery], outcome)
 
-    def _let_go(self, delivery: Delivery, outcome: Outcome) -> None:
-        self._held -= 1
+    def _let_go(self, deliveries: Sequence[Delivery], outcome: Outcome) -> None:
+        self._held -= len(deliveries)
         if self._full_since is not None and self._held <= self._room_again:
             self._full_since = None
             self._room.set()
         if not self._held:
             self._settled.set()
-        self._acknowledge(delivery, outcome)
+        self._acknowledge(deliveries, outcome)
 
-    def _acknowledge(self, delivery: Delivery, outcome: Outcome) -> None:
-        if self._flushing is None:
-            self._flush_soon()
+    def _acknowledge(self, deliveries: Sequence[Delivery], outcome: Outcome) -> None:
+        self._flush_soon()
         try:
-            self._ack(delivery, outcome)
+            self._ack(deliveries, outcome)
         except Exception:
             log.exception("ack.failed", destination=self._settings.name)
 
@@ -422,9 +447,8 @@ class Destination:
             if await self._bury(rest, None, self._retired):
                 break
             await asyncio.sleep(pause)
-        for delivery in rest:
-            self._tally.settled(Outcome.DEAD_LETTER)
-            self._acknowledge(delivery, Outcome.DEAD_LETTER)
+        self._tally.settled(Outcome.DEAD_LETTER, len(rest))
+        self._acknowledge(rest, Outcome.DEAD_LETTER)
 
     # -- figures
 

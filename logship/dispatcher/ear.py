@@ -55,13 +55,19 @@ class Ear(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take bytes of an answer, or what nobody asked for."""
+        answer = self._answer
         # Within a second a server's answers are often the same to the letter.
-        if self._answer is not None and (data == self._last_plain or is_plain(data)):
-            self._last_plain = data
-            self._accepted(self._answer)
-        else:
+        if answer is None or not (data == self._last_plain or is_plain(data)):
             self._hear(False)
             self._parser.data_received(data)
+            return
+        self._last_plain = data
+        try:
+            if not answer.done() and not self._go_on():  # done: whoever awaited it was cancelled
+                self._hear(True)
+        except Exception as error:
+            self._answer = None
+            answer.set_exception(error)
 
     def eof_received(self) -> bool | None:
         """Pass on that the server will say no more."""
@@ -79,16 +85,6 @@ class Ear(asyncio.Protocol):
     def resume_writing(self) -> None:
         """Pass on that it has room again."""
         self._parser.resume_writing()
-
-    def _accepted(self, answer: asyncio.Future[bool]) -> None:
-        try:
-            if answer.done() or self._go_on():  # done: whoever awaited it was cancelled
-                return
-        except Exception as error:
-            self._answer = None
-            answer.set_exception(error)
-        else:
-            self._hear(True)
 
     def _hear(self, plain: bool) -> None:
         """End the waiting for an answer, if anybody waits."""

@@ -22,8 +22,6 @@ from logship.settings import RetrySettings
 
 log = structlog.get_logger(__name__)
 
-_PLAIN = Delivered(202)
-
 
 @dataclass(slots=True)
 class Terms:
@@ -38,6 +36,7 @@ class Terms:
     settle: Callable[[Delivery, Outcome], None]
     bury: Callable[[Delivery, Refused | TryAgain], Awaitable[bool]]  # to the dead letters; False: the disk refused
     delivered: Callable[[Delivery, Delivered, float], None]  # and the seconds it took
+    accepted: Callable[[Delivery, float], None]  # the same, for a plain acceptance: the way of nearly all
     failed: Callable[[Delivery, Verdict, float], None]
     gate_changed: Callable[[], None]
     clock: Callable[[], float]
@@ -165,7 +164,7 @@ class Lane:
         This is `_step` for plain sailing, without a turn of the loop between two events.
         """
         terms, queue = self._terms, self.queue
-        if len(queue) < 2 or self._leaving or not terms.gate.calm or self._failures or terms.pace is not None:
+        if len(queue) < 2 or self._leaving or self._failures or terms.pace is not None or not terms.gate.calm:
             return None
         following = queue[1]
         if terms.expired(following):
@@ -174,7 +173,7 @@ class Lane:
             request = terms.render(following.event)
         except Exception:
             return None  # the long way meets it again, and tells of it
-        self._delivered(queue[0], _PLAIN)
+        terms.accepted(queue.popleft(), self._line.answered_at - self._line.sent_at)
         following.attempts += 1
         return request
 

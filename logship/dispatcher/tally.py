@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 
 from logship.metrics import Metrics
-from logship.records import Delivered, Outcome, TryAgain, Verdict
+from logship.records import Delivered, Delivery, Outcome, TryAgain, Verdict
 
 # Nearly all of the last fifty: a wrong domain, address or plan drops everything, spam and bots never do.
 _WINDOW = 50
@@ -55,6 +56,19 @@ class Tally:
             self._plausible_dropped[window.domain] += min(verdict.dropped, domain.count(",") + 1)
         return window.add(bool(verdict.dropped))
 
+    def accepted(self, deliveries: Sequence[Delivery], seconds: Sequence[float]) -> list[tuple[str, bool]]:
+        """Count many plain acceptances, as `delivered` does each. Return the domains of which there is news."""
+        self._accepted[202] += len(deliveries)
+        self._times += seconds
+        self._retries += sum([each.attempts > 1 for each in deliveries])
+        news = []
+        for domain in {each.event.domain for each in deliveries}:
+            window = self._windows.get(domain) or self._window(domain)
+            if not window.spotless:
+                kept = sum([each.event.domain == domain for each in deliveries])
+                news += [(domain, alarm) for _ in range(kept) if (alarm := window.add(False)) is not None]
+        return news
+
     def failed(self, verdict: Verdict, seconds: float, attempts: int) -> None:
         """Count an attempt that delivered nothing; ``seconds`` is 0 when nothing was sent."""
         self._answers[str(verdict.status or _name(verdict))] += 1
@@ -65,9 +79,9 @@ class Tally:
         if isinstance(verdict, TryAgain) and verdict.ambiguous:
             self._ambiguous += 1
 
-    def settled(self, outcome: Outcome) -> None:
-        """Count a delivery that was settled without being accepted."""
-        self._settled[outcome.value] += 1
+    def settled(self, outcome: Outcome, number: int = 1) -> None:
+        """Count deliveries that were settled without being accepted."""
+        self._settled[outcome.value] += number
 
     def dropping(self) -> list[str]:
         """Return the domains whose events Plausible drops nearly all of."""

@@ -173,21 +173,19 @@ class Line:
         assert transport is not None
         clock, total = self._clock, self._wire.total
 
-        def send(request: bytes) -> None:
-            self.sent_at = now = clock()
-            self._deadline = now + total
-            transport.write(request)
-
         def go_on() -> bool:
-            self.answered_at = self._idle_since = clock()
-            self._deadline = math.inf
+            self.answered_at = now = clock()
             if transport.is_closing() or more is None or (following := more()) is None:
+                self._idle_since, self._deadline = now, math.inf
                 return False
-            send(following)
+            self.sent_at, self._deadline = now, now + total
+            transport.write(following)
             return True
 
         answer = ear.listen(go_on)
-        send(request)
+        self.sent_at = now = clock()
+        self._deadline = now + total
+        transport.write(request)
         try:
             if await answer:
                 if self._idle is None:

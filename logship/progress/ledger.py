@@ -8,7 +8,7 @@ leave the queue at its head only. What no delivery depends on (dropped, unparsed
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from logship.records import Span
@@ -25,6 +25,11 @@ class _File:
 
     def watermark(self) -> int:
         return self.spans[0].start if self.spans else self.read_to
+
+    def drop_settled(self) -> None:
+        spans = self.spans
+        while spans and not spans[0].parts:
+            spans.popleft()
 
     def forget_settled_reads(self) -> None:
         settled, reads = self.watermark(), self.reads
@@ -72,20 +77,22 @@ class Ledger:
             entry.reads.append((end, now))
         return spans
 
-    def settle(self, span: Span) -> None:
-        """Settle one delivery of a span. Ignored when its file was ended; once too often is a ValueError."""
-        entry = self._files.get(span.file)
-        if entry is None:
-            return
-        if span.parts < 1:
-            raise ValueError(f"bytes {span.start} to {span.end} of file {span.file} are settled already")
-        span.parts -= 1
-        if span.parts:
-            return
-        entry.unsettled -= 1
-        spans = entry.spans
-        while spans and not spans[0].parts:
-            spans.popleft()
+    def settle(self, spans: Iterable[Span]) -> None:
+        """Settle one delivery of each span. Ignored where its file was ended; once too often is a ValueError."""
+        files, touched = self._files, set()
+        for span in spans:
+            file, parts = span.file, span.parts
+            entry = files.get(file)
+            if entry is None:
+                continue
+            if parts < 1:
+                raise ValueError(f"bytes {span.start} to {span.end} of file {file} are settled already")
+            span.parts = parts - 1
+            if parts == 1:
+                entry.unsettled -= 1
+                touched.add(file)
+        for file in touched:
+            files[file].drop_settled()
 
     def watermark(self, file: int) -> int:
         """Return the low watermark: every byte before it is settled."""

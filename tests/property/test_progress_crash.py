@@ -93,7 +93,7 @@ class Life:
         if not self.out:
             return
         span, generation = self.out.pop(self.dice.randrange(len(self.out)))
-        self.ledger.settle(span)
+        self.ledger.settle([span])
         world = self.files.get(span.file)
         if world and world.generation == generation and not span.parts:
             world.settled[span.start] = True

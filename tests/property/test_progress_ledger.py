@@ -85,10 +85,11 @@ def read(dice: random.Random, ledger: Ledger, models: dict[int, Model], out: lis
 
 
 def settle(dice: random.Random, ledger: Ledger, models: dict[int, Model], out: list[Span]) -> None:
-    span = out.pop(dice.randrange(len(out)))
-    ledger.settle(span)
-    if span.file in models:
-        models[span.file].settle(span)
+    spans = [out.pop(dice.randrange(len(out))) for _ in range(dice.randint(1, min(len(out), 5)))]
+    ledger.settle(spans)
+    for span in spans:
+        if span.file in models:
+            models[span.file].settle(span)
 
 
 def agree(ledger: Ledger, models: dict[int, Model], out: list[Span]) -> None:

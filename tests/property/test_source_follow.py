@@ -296,7 +296,7 @@ class HardLife(Life):
     @rule(count=st.integers(1, 5))
     def settle(self, count: int) -> None:
         for span, _ in [self.held.popleft() for _ in range(min(count, len(self.held)))]:
-            self.ledger.settle(span)
+            self.ledger.settle([span])
 
     def take(self, limit: int = 10_000) -> None:
         for _ in range(limit):

@@ -91,7 +91,7 @@ class Follower:
 
     def settle(self, count: int | None = None) -> None:
         for span in self.spans[:count]:
-            self.ledger.settle(span)
+            self.ledger.settle([span])
         del self.spans[:count]
 
     async def after(self, seconds: float) -> list[str]:
@@ -163,7 +163,7 @@ class World:
         self.state = directory / "state"
         self.followed = self.log
         self.extra = self.others = self.destination = self.source = ""
-        self.grace = "200ms"
+        self.grace = "60s"
 
     def write(self, *paths, **more):
         with self.log.open("a") as log:
@@ -211,7 +211,7 @@ sources: [{{path: "{self.followed}", site: "https://example.com", start_at: begi
 
     async def until(self, condition):
         """Wait for what a function or a coroutine function says."""
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(30):
             while not (await found if inspect.isawaitable(found := condition()) else found):
                 await asyncio.sleep(0.01)
 

@@ -6,7 +6,7 @@ import pytest
 
 from logship.dispatcher.tally import OTHER, Tally
 from logship.metrics import Metrics
-from logship.records import Delivered, Outcome, TryAgain
+from logship.records import Delivered, Delivery, Event, Outcome, TryAgain
 
 KEPT, DROPPED = Delivered(), Delivered(202, 1)
 
@@ -43,6 +43,28 @@ def test_seconds_are_added_as_if_each_had_been_observed(metrics: Metrics, tally:
         plain.request_seconds.labels("plausible").observe(each)
     tally.flush()
     assert samples(metrics) == pytest.approx(samples(plain))
+
+
+def test_many_at_once_count_as_each_alone(metrics: Metrics, tally: Tally) -> None:
+    """Drops among the last fifty, alarms that end, retries, several domains: counted together or one by one."""
+    dice, plain = random.Random(4), Tally(Metrics(), "plausible")
+    for _ in range(30):
+        domains = dice.choices(["a.example", "b.example", "a.example,b.example"], k=dice.randint(1, 40))
+        deliveries = [
+            Delivery("p", Event("pageview", each, "", "", ""), attempts=dice.randint(1, 2)) for each in domains
+        ]
+        verdict = dice.choice([KEPT, DROPPED, DROPPED])
+        news = [plain.delivered(each.event.domain, KEPT, 0.01, each.attempts) for each in deliveries]
+        told = tally.accepted(deliveries, [0.01] * len(deliveries))
+        assert sorted(alarm for _, alarm in told) == sorted(alarm for alarm in news if alarm is not None)
+        assert tally.dropping() == plain.dropping()
+        for each in (tally, plain):
+            for domain in set(domains):
+                accept(each, verdict, 30, domain)
+    tally.flush()
+    plain.flush()
+    assert tally.totals == plain.totals
+    assert tally.totals["retries"]
 
 
 def test_flush_adds_each_count_once(metrics: Metrics, tally: Tally) -> None:

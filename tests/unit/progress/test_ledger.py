@@ -15,10 +15,10 @@ def test_watermark_waits_for_the_slowest_delivery():
     ledger = begun()
     first, second = ledger.open(1, 0, 100, [(0, 1), (50, 1)])
 
-    ledger.settle(second)
+    ledger.settle([second])
     assert ledger.watermark(1) == 0
 
-    ledger.settle(first)
+    ledger.settle([first])
     assert ledger.watermark(1) == 100
 
 
@@ -35,7 +35,7 @@ def test_chunk_without_survivors_waits_behind_an_open_line():
     (span,) = ledger.open(1, 0, 10, [(5, 1)])
     ledger.open(1, 10, 20, [])
     assert ledger.watermark(1) == 5
-    ledger.settle(span)
+    ledger.settle([span])
     assert ledger.watermark(1) == 20
 
 
@@ -56,9 +56,9 @@ def test_line_for_two_destinations_waits_for_both():
     """A span with two parts is open until both are settled."""
     ledger = begun()
     (span,) = ledger.open(1, 0, 10, [(0, 2)])
-    ledger.settle(span)
+    ledger.settle([span])
     assert (ledger.watermark(1), ledger.unsettled(1)) == (0, 1)
-    ledger.settle(span)
+    ledger.settle([span])
     assert (ledger.watermark(1), ledger.unsettled(1)) == (10, 0)
 
 
@@ -69,8 +69,8 @@ def test_late_ack_of_an_ended_file_moves_nothing():
     ledger.end(1)
     ledger.begin(2, 0)
     ledger.open(2, 0, 10, [(0, 1)])
-    ledger.settle(span)
-    ledger.settle(span)
+    ledger.settle([span])
+    ledger.settle([span])
     assert ledger.files() == (2,)
     assert (ledger.watermark(2), ledger.unsettled(2)) == (0, 1)
 
@@ -81,9 +81,9 @@ def test_settling_once_too_often_is_an_error(order: tuple[int, ...]):
     ledger = begun()
     spans = ledger.open(1, 0, 10, [(0, 1), (5, 1)])
     for index in order:
-        ledger.settle(spans[index])
+        ledger.settle([spans[index]])
     with pytest.raises(ValueError, match="are settled already"):
-        ledger.settle(spans[order[0]])
+        ledger.settle([spans[order[0]]])
     assert ledger.unsettled(1) == 2 - len(order)
 
 
@@ -121,7 +121,7 @@ def test_unknown_file_is_an_error_except_for_settle_and_end():
     for call in (ledger.watermark, ledger.read_to, ledger.unsettled, ledger.oldest):
         with pytest.raises(KeyError):
             call(7)
-    ledger.settle(Span(7, 0, 1, 1))
+    ledger.settle([Span(7, 0, 1, 1)])
     ledger.end(7)
 
 
@@ -137,9 +137,9 @@ def test_oldest_is_when_the_first_open_line_was_read():
     assert (ledger.oldest(1), ledger.oldest(2), ledger.oldest()) == (5.0, 6.5, 5.0)
     assert ledger.unsettled() == 3
 
-    ledger.settle(first)
+    ledger.settle([first])
     assert (ledger.oldest(1), ledger.oldest()) == (7.0, 6.5)
-    ledger.settle(second)
+    ledger.settle([second])
     assert (ledger.oldest(1), ledger.oldest(), ledger.unsettled()) == (None, 6.5, 1)
 
 
@@ -148,7 +148,7 @@ def test_nothing_piles_up_when_nobody_asks():
     ledger = begun()
     for at in range(0, 10_000, 10):
         (span,) = ledger.open(1, at, at + 10, [(at, 1)], now=float(at))
-        ledger.settle(span)
+        ledger.settle([span])
     entry = ledger._files[1]
     assert len(entry.spans) == 0
     assert len(entry.reads) <= 1
@@ -160,7 +160,7 @@ def test_lines_of_a_file_that_ended_meanwhile_are_still_delivered():
     ledger.open(1, 0, 10, [(0, 1)])
     ledger.end(1)
     (span,) = ledger.open(1, 10, 20, [(12, 1)])
-    ledger.settle(span)
+    ledger.settle([span])
     assert ledger.unsettled() == 0
     with pytest.raises(KeyError):
         ledger.open(2, 0, 10, [])
