@@ -16,8 +16,9 @@ from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 
 from logship.parser.fields import FormatError, did_you_mean
 
-# https://www.cloudflare.com/ips-v4 and ips-v6
-CLOUDFLARE_DATE = "2023-09-28"
+# https://www.cloudflare.com/ips-v4 and ips-v6, changed last on 2023-09-28. A daily copy of both held these networks on
+# the day below: https://github.com/rezmoss/cloud-provider-ip-addresses, cloudflare/cloudflare.netset
+CLOUDFLARE_DATE = "2026-07-02"
 CLOUDFLARE = (
     "173.245.48.0/20",
     "103.21.244.0/22",

@@ -149,8 +149,14 @@ def _is_traefik(line: bytes) -> bool:
 
 
 def _is_haproxy(line: bytes) -> bool:
-    before, bracket, _ = line.partition(b" [")
+    before, bracket, after = line.partition(b" [")
+    if before.endswith(b" - -"):
+        return b' "" "" ' in after  # with clf
     return bracket != b"" and b" " not in before and b":" in before and line.count(b"/") >= 12
+
+
+def _is_envoy(line: bytes) -> bool:
+    return b'"response_flags"' in line if line[:1] == b"{" else line[:1] == b"["
 
 
 def _is_w3c(line: bytes) -> bool:
@@ -172,9 +178,9 @@ _SIGNS: Mapping[str, Callable[[bytes], bool]] = {
     "ingress_nginx": _is_clf(_MANY, 6, b"0123456789abcdef-", dash=True, has=b"] ["),
     "icecast": _is_clf(_MANY, 6, _NUMBER, dash=True),
     "gandi": _is_clf(range(4, 100), 6, _QUOTE, has=b' s) "'),
-    "ovh": lambda line: _is_clf(range(3, 4), 6, _QUOTE)(line) and b" - " not in line.partition(b" [")[0] + b" ",
+    "ovh": lambda line: _is_clf(range(3, 4), 6, _QUOTE)(line) and b"." in line.split(b" ", 2)[1],
     "s3": _is_clf(range(2, 3), 6, bytes(range(33, 127))),
-    "envoy": _begins(b"["),
+    "envoy": _is_envoy,
     "alb": _begins(b"http ", b"https ", b"h2 ", b"grpcs ", b"ws ", b"wss "),
     "elb": lambda line: line[4:5] == b"-" and line[10:11] == b"T" and line.count(b'"') >= 4,
     "haproxy": _is_haproxy,

@@ -11,6 +11,7 @@ from typing import Any
 from logship.parser import (
     apache,
     bunny,
+    envoy,
     haproxy,
     jsonlog,
     labelled,
@@ -206,14 +207,11 @@ NAMED: Mapping[str, Callable[[str], LogFormat]] = {
     "cloudfront": lambda name: _labelled(name, w3c.KEYS, w3c.Loader, per_file=True),
     "bunny": lambda name: _labelled(name, bunny.KEYS, bunny.Loader),
     "ltsv": lambda name: _labelled(name, ltsv.KEYS, ltsv.Loader),
-    # Neither of the two documents its lines; these are the layouts of lines that were seen.
+    # Neither host documents its lines. These are the layouts of lines that were seen:
+    # https://github.com/matomo-org/matomo-log-analytics/pull/316 (Gandi) and /pull/106 (OVH).
     "gandi": _apache('%v %h %l %u %t (%T s) "%r" %>s %O "%{Referer}i" "%{User-Agent}i"'),
     "ovh": _apache('%h %v %u %t "%r" %>s %O "%{Referer}i" "%{User-Agent}i"'),
-    # https://www.envoyproxy.io/docs/envoy/latest/configuration/observability/access_log/usage#default-format-string
-    "envoy": _nginx(
-        '[$time_iso8601] "$request" $status $response_flags $bytes_received $bytes_sent $duration'
-        ' $upstream_service_time "$http_x_forwarded_for" "$http_user_agent" "$request_id" "$host" "$upstream_host"'
-    ),
+    "envoy": lambda name: _labelled(name, envoy.KEYS, envoy.Loader),
     "icecast": _nginx(_COMBINED + " $connected_seconds"),
     # https://docs.aws.amazon.com/AmazonS3/latest/userguide/LogFormat.html; fields are added at the end now and then.
     "s3": _nginx(

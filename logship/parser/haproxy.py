@@ -1,8 +1,9 @@
-r"""Read HAProxy's HTTP log, as ``option httplog`` writes it, alone or with ``option httpslog``'s fields behind it.
+r"""Read HAProxy's HTTP log: ``option httplog``, alone or with ``httpslog``'s fields behind it, and ``httplog clf``.
 
-https://docs.haproxy.org/2.6/configuration.html#8.2.3, 8.2.4, 8.6 (``#22`` is a quote) and 8.8 (captured headers). The
-captured headers stand in the order of the configuration, without names: `Captures` names them, as far as they are
-named; else what is surely a User-Agent, a referrer or a host is taken for one.
+https://docs.haproxy.org/2.6/configuration.html#8.2.3, 8.2.4, 8.6 (``#22`` is a quote) and 8.8 (captured headers); the
+layout with ``clf`` is ``clf_http_log_format`` of HAProxy's ``src/log.c``. The captured headers stand in the order of
+the configuration, without names: `Captures` names them, as far as they are named; else what is surely a User-Agent, a
+referrer or a host is taken for one.
 """
 
 from __future__ import annotations
@@ -42,8 +43,22 @@ _LINE = re.compile(
     rb' "(?P<http_request>[^"]*)"(?: (?P<tls>[^"]*))?',
     re.DOTALL,
 )
+# %{+Q}o %{-Q}ci - - [%trg] %r %ST %B "" "" %cp %ms %ft %b %s %TR %Tw %Tc %Tr %Ta %tsc %ac %fc %bc %sc %rc %sq %bq
+# %CC %CS %hrl %hsl: each captured header in quotes, those of the answer behind those of the request.
+_CLF = re.compile(
+    rb'(?P<client_ip>[^ ]+) - - \[(?P<accept_date>[^\]]+)\] "(?P<http_request>[^"]*)" (?P<status_code>-?\d+)'
+    rb' \+?(?P<bytes_read>\d+) "" "" (?P<client_port>\d+) (?P<milliseconds>\d{3}) "(?P<frontend_name>[^"]*)"'
+    rb' "(?P<backend_name>[^"]*)" "(?P<server_name>[^"]*)"'
+    rb" (?P<time_request>[-+\d]+) (?P<time_queue>[-+\d]+) (?P<time_connect>[-+\d]+) (?P<time_response>[-+\d]+)"
+    rb" (?P<time_active>[-+\d]+) (?P<termination_state>[^ ]{4})"
+    rb" (?P<actconn>\d+) (?P<feconn>\d+) +(?P<beconn>\d+) (?P<srv_conn>\d+) (?P<retries>\+?\d+)"
+    rb" (?P<srv_queue>\d+) (?P<backend_queue>\d+)"
+    rb' "(?P<captured_request_cookie>[^"]*)" "(?P<captured_response_cookie>[^"]*)"(?P<both>(?: +"[^"]*")*) *',
+    re.DOTALL,
+)
+_QUOTED = re.compile(rb'"([^"]*)"')
 _TLS = re.compile(rb"[^ ]+ (?P<ssl_fc_sni>[^ /]*)/(?P<ssl_version>[^ /]*)/(?P<ssl_cipher>[^ /]*)")
-_DATE = re.compile(rb"(\d\d)/([A-Z][a-z]{2})/(\d{4}):(\d\d:\d\d:\d\d(?:\.\d+)?)")
+_DATE = re.compile(rb"(\d\d)/([A-Z][a-z]{2})/(\d{4}):(\d\d:\d\d:\d\d(?:\.\d+)?)(?: \+0000)?")
 _LATER_HTTP = re.compile(rb"([^ ]+) (https?)://([^ /?]+)(.*)( HTTP/[23][^ ]*)", re.DOTALL)
 _ESCAPE = re.compile(rb"#([0-9A-F]{2})")
 _BRACES = re.compile(r"haproxy((?:\s*\{[^{}]*\}){1,2})")
@@ -89,16 +104,15 @@ class Loader:
 
     def load(self, line: bytes) -> object | Unparsed:
         """Return the values by name, or why there are none."""
-        match = _LINE.fullmatch(line)
+        match = _LINE.fullmatch(line) or _CLF.fullmatch(line)
         if match is None:
             return Unparsed("format")
         found = {name: _undo(value) for name, value in match.groupdict().items() if value is not None}
-        date = _DATE.fullmatch(found["accept_date"])
-        month = times.MONTHS.get(date[2]) if date is not None else None
-        if date is None or month is None:
+        date = _date(found)
+        if date is None:
             return Unparsed("time", match.start("accept_date"))
-        found["accept_date"] = b"%b-%02d-%b %b" % (date[3], month, date[1], date[4])
-        found |= self._headers(match)
+        found["accept_date"] = date
+        found |= self._headers(match) if match.re is _LINE else self._headers_in_a_row(match)
         if match["frontend_name"].endswith(b"~"):  # the connection was TLS
             found["scheme"] = b"https"
         tls = _TLS.fullmatch(found.pop("tls", b""))
@@ -112,6 +126,23 @@ class Loader:
         if request and response:
             return _by_name(request, first) | _by_name(response, second)
         return _by_name(request or response, first)
+
+    def _headers_in_a_row(self, match: re.Match[bytes]) -> Mapping[str, bytes]:
+        """Return those of a line with ``clf``, where nothing stands between the request's and the answer's."""
+        values = [_undo(value) for value in _QUOTED.findall(match["both"])]
+        if self._captures is None:
+            return _numbered(values, "capture") | _guessed(values)
+        return _by_name((*self._captures.request, *self._captures.response), values)
+
+
+def _date(found: Mapping[str, bytes]) -> bytes | None:
+    """Return the time in ISO's form; with ``clf`` its milliseconds stand apart."""
+    date = _DATE.fullmatch(found["accept_date"])
+    month = times.MONTHS.get(date[2]) if date is not None else None
+    if date is None or month is None:
+        return None
+    apart = b".%b" % found["milliseconds"] if "milliseconds" in found else b""
+    return b"%b-%02d-%b %b%b" % (date[3], month, date[1], date[4], apart)
 
 
 def _in_origin_form(found: dict[str, bytes]) -> dict[str, bytes]:

@@ -163,12 +163,12 @@ class Servers:
         assert process.poll() is None, (root / "apache.out").read_text()
         return WebServer(port, root / "access.log", process.pid)
 
-    def haproxy(self, syslog: str = "raw") -> WebServer:
+    def haproxy(self, syslog: str = "raw", option: str = "httplog") -> WebServer:
         """Start HAProxy with its HTTP log, four captured headers, and HTTP/2 at the port after the first."""
         program, port, root = binary("haproxy", "haproxy"), free_port(), self.place
         second = free_port()
         config = root / "haproxy.cfg"
-        config.write_text(_HAPROXY.format(port=port, second=second, syslog=syslog))
+        config.write_text(_HAPROXY.format(port=port, second=second, syslog=syslog, option=option))
         process = self.stack.enter_context(running([program, "-f", config], root / "access.log"))
         until(lambda: (listens(port) and listens(second)) or process.poll() is not None, "HAProxy")
         assert process.poll() is None, (root / "access.log").read_text()
@@ -194,7 +194,7 @@ global
 defaults
   mode http
   log global
-  option httplog
+  option {option}
   option dontlognull
   timeout client 10s
   timeout server 10s

@@ -230,11 +230,14 @@ def test_apache(log_format: str, spec: str, servers: Any, wait_until: Callable[.
 HAPROXY = "haproxy {Host|User-Agent|Referer|X-Forwarded-For}"
 
 
+@pytest.mark.parametrize("option", ["httplog", "httplog clf"])
 @pytest.mark.parametrize(("syslog", "wrapper"), [("raw", "none"), ("rfc3164", "syslog"), ("rfc5424", "auto")])
 @pytest.mark.parametrize("spec", ["haproxy", HAPROXY], ids=["bare", "named"])
-def test_haproxy(syslog: str, wrapper: str, spec: str, servers: Any, wait_until: Callable[..., Any]) -> None:
+def test_haproxy(
+    syslog: str, wrapper: str, spec: str, option: str, servers: Any, wait_until: Callable[..., Any]
+) -> None:
     """Captured headers are read by name, and by their looks; syslog's header goes."""
-    server = servers.haproxy(syslog)
+    server = servers.haproxy(syslog, option)
     logged = ask_all(server, wait_until)
     assert_read(spec, logged, holds=ALL + " host", wrapper=wrapper)
     send_what_is_no_request(server, spec, wait_until, wrapper)

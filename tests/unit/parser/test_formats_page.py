@@ -6,29 +6,48 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from logship.parser import client, formats, record
 from logship.records import Record
 
 PAGE = (Path(__file__).parents[3] / "docs" / "formats.md").read_text()
-EXAMPLES = dict(re.findall(r"^### (\w+)\n.*?^```\n(.*?)\n```", PAGE, re.DOTALL | re.MULTILINE))
+SECTIONS = re.findall(r"^### (\w+)\n(.*?)(?=^##)", PAGE, re.DOTALL | re.MULTILINE)
+FENCE = re.compile(r"^```(\w*)\n(.*?)\n```$", re.DOTALL | re.MULTILINE)
+EXAMPLES = [(name, text) for name, section in SECTIONS for kind, text in FENCE.findall(section) if not kind]
 
 
 def test_every_named_format_has_an_example():
     """The page and the table name the same formats."""
-    assert set(EXAMPLES) == set(formats.NAMED)
+    assert {name for name, _ in EXAMPLES} == set(formats.NAMED)
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
-def test_example_is_read(name):
-    """The example line of a format gives a record with a visitor, a time and a path."""
+@pytest.mark.parametrize(("name", "text"), EXAMPLES)
+def test_example_is_read(name, text):
+    """Each example line of a format gives a record with a visitor, a time and a path."""
     parser = record.Parser(formats.compile(name), client.ClientRule(["10.0.0.0/8"]))
-    found = [parser.parse(line) for line in EXAMPLES[name].encode().split(b"\n")][-1]
+    found = [parser.parse(line) for line in text.encode().split(b"\n")][-1]
     assert isinstance(found, Record)
     assert found.client_ip in ("203.0.113.7", "198.51.100.9")
     assert int(found.time) == 1760104536
     assert found.path
     assert found.status == 200
+
+
+def test_the_expression_for_ovhs_cdn_reads_its_line():
+    """The one line that is known: https://github.com/allinurl/goaccess/issues/218, its addresses and hosts changed."""
+    section = dict(SECTIONS)["ovh"]
+    source = yaml.safe_load(re.search(r"```yaml\n(.*?)```", section, re.DOTALL)[1])["sources"][0]
+    line = (
+        b'203.0.113.7 www.example.es - [04/Mar/2015:00:00:05 +0100] "GET /flags/poland.png HTTP/1.1 200 0" '
+        b"http://www.example.es/ropa.html Mozilla/5.0 (Linux; Android 4.4.2; Aquaris E4.5 Build/KOT49H) Mobile"
+        b' Safari/537.36 "" ""'
+    )
+    found = record.Parser(formats.compile(source["format"]), client.ClientRule([])).parse(line)
+    assert (found.client_ip, found.host, found.user) == ("203.0.113.7", "www.example.es", None)
+    assert (found.path, found.status, found.bytes) == ("/flags/poland.png", 200, 0)
+    assert found.referrer == "http://www.example.es/ropa.html"
+    assert found.user_agent.endswith("Mobile Safari/537.36")
 
 
 SECTION = PAGE.partition("## Lines that are no request")[2].partition("\n## ")[0]

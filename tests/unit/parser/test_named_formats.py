@@ -69,7 +69,16 @@ def test_documented_line_tells_its_format(case: str) -> None:
         ("gandi", "gandi", "duration_s", "0"),
         ("alb", "alb", "target_status", "200"),
         ("s3", "s3", "operation", "REST.GET.VERSIONING"),
+        ("gandi", "gandi, nobody", "duration_s", "12"),
         ("envoy", "envoy", "upstream_host", "tcp://10.0.2.1:80"),
+        ("envoy", "envoy, istio", "response_code_details", "via_upstream"),
+        ("envoy", "envoy, istio", "route_name", "default"),
+        ("envoy", "envoy, istio, json", "response_code_details", "via_upstream"),
+        ("envoy", "envoy, gateway", "x-request-id", "b2d5"),
+        ("haproxy", "haproxy, clf", "frontend_name", "web~"),
+        ("haproxy", "haproxy, clf", "capture_4", "1.2.3.4, 5.6.7.8"),
+        ("haproxy {Host|User-Agent|Referer|X-Forwarded-For} {Server}", "haproxy, clf", "termination_state", "LR--"),
+        ("haproxy {Host|User-Agent|Referer|X-Id} {Server}", "haproxy, clf", "http_x_id", "1.2.3.4, 5.6.7.8"),
     ],
 )
 def test_other_fields_have_names(spec: str, case: str, name: str, value: str) -> None:
@@ -125,10 +134,48 @@ def test_haproxy_writes_later_http_in_absolute_form() -> None:
     )
 
 
-def test_a_request_that_syslog_cut_off_is_no_request() -> None:
+@pytest.mark.parametrize(("case", "end"), [("haproxy", -12), ("haproxy, clf", 60)])
+def test_a_request_that_syslog_cut_off_is_no_request(case: str, end: int) -> None:
     """A line longer than the syslog's limit ends within the URL: a visit to half a page is none."""
-    line = DOCUMENTED["haproxy"][1][:-12]
-    assert read("haproxy", line) == Unparsed("format")
+    assert read("haproxy", DOCUMENTED[case][1][:end]) == Unparsed("format")
+
+
+def test_captures_in_a_row_are_named_through_to_the_answer() -> None:
+    """With `clf` no braces part the request's headers from the answer's: the names' numbers do."""
+    line = DOCUMENTED["haproxy, clf"][1].removesuffix('""') + '"text/html"'
+    found = read("haproxy {-|User-Agent|-|X-Forwarded-For} {Content-Type}", line)
+    assert isinstance(found, Record)
+    assert (found.host, found.referrer, found.content_type) == (None, None, "text/html")
+    assert found.user_agent == 'Mozilla/5.0 (X11; "q" \\ b) {x|y}'
+
+
+@pytest.mark.parametrize("case", ["envoy", "envoy, istio"])
+def test_a_quote_in_envoys_text_never_makes_an_address(case: str) -> None:
+    """Envoy escapes nothing: who writes quotes into X-Forwarded-For must not choose the address that is believed."""
+    line = DOCUMENTED[case][1]
+    chain = "10.0.35.28" if case == "envoy" else "203.0.113.9,10.44.1.23"
+    assert read("envoy", line.replace(chain, f'6.6.6.6" "Mozilla/5.0, {chain}')) == Unparsed("format")
+
+
+def test_a_backslash_in_envoys_text_is_one() -> None:
+    """What is not escaped is not undone: the visitor sent these very characters."""
+    found = read("envoy", DOCUMENTED["envoy"][1].replace("nsq2http", r"Mozilla \x41 \n"))
+    assert isinstance(found, Record)
+    assert found.user_agent == r"Mozilla \x41 \n"
+
+
+def test_a_tcp_connection_in_envoys_text_is_no_request() -> None:
+    """A mesh passes on other traffic as well, and logs it in the same layout."""
+    line = DOCUMENTED["envoy, istio"][1].replace("GET /status/418?a=1 HTTP/1.1", "- - -").replace("418 -", "0 -", 1)
+    assert read("envoy", line) == Unparsed("not_access")
+
+
+def test_envoy_finds_the_visitor_behind_a_balancer() -> None:
+    """Istio's text has the peer, and the chain in front of it is walked from the right."""
+    rule = client.ClientRule(["10.44.0.0/16"])
+    found = record.Parser(formats.compile("envoy"), rule).parse(DOCUMENTED["envoy, istio"][1].encode())
+    assert isinstance(found, Record)
+    assert found.client_ip == "203.0.113.9"
 
 
 def test_fields_may_change_in_the_middle_of_a_file() -> None:
