@@ -79,7 +79,7 @@ def _ready(admin: int) -> bool:
 def stop(process: subprocess.Popen[bytes]) -> None:
     """End what `start` started."""
     process.terminate()
-    process.wait(30)
+    process.wait(60)
 
 
 # --- start

@@ -101,7 +101,7 @@ def _receiver(more: list[str]) -> Iterator[tuple[str, int]]:
         yield process.stdout.readline().split()[-1].rstrip("/"), process.pid
     finally:
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=30)
+        process.communicate(timeout=60)
 
 
 def _pinned(core: int) -> list[str]:

@@ -58,7 +58,7 @@ class Target:
         return self._requests() - self._zero
 
     def _requests(self) -> int:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         connection.request("GET", "/count")
         answer = connection.getresponse().read().decode()
         connection.close()
@@ -82,7 +82,7 @@ def nginx(root: Path, *, tls: bool = False) -> Iterator[Target]:
         yield target
     finally:
         process.terminate()
-        process.wait(timeout=10)
+        process.wait(timeout=60)
 
 
 def _speaks_tls(target: Target) -> str:
@@ -110,7 +110,7 @@ def free_port() -> int:
 
 
 def _wait_until_listening(port: int, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline and process.poll() is None:
         try:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()

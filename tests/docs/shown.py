@@ -123,7 +123,7 @@ class _Home:
         if command.endswith("&"):
             return None, self._as_shown(self._begin(command.removesuffix("&"), told.count("\n")))
         done = subprocess.run(
-            ["bash", "-c", self.here(command)], timeout=60, stderr=subprocess.STDOUT, **self._options()
+            ["bash", "-c", self.here(command)], timeout=200, stderr=subprocess.STDOUT, **self._options()
         )
         printed = done.stdout
         if command.split()[:2] == ["logship", "check"]:  # its warnings are about the machine
@@ -196,7 +196,7 @@ def _lay_out(home: _Home) -> None:
 
 
 def _wait(home: _Home, command: str) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 90
     while (said := home.run(command, ""))[0] != 0:
         assert time.monotonic() < deadline, said
         time.sleep(0.05)

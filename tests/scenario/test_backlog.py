@@ -69,7 +69,7 @@ def sifting(sieve: Sieve, behind: int = 1 << 40) -> Sifting:
 
 async def gone(pid: int) -> None:
     """Wait until a process was there and has been waited for."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while Path(f"/proc/{pid}").exists():
             await asyncio.sleep(0.005)
 

@@ -71,7 +71,7 @@ rules: [{{preset: pageviews}}]
         return await asyncio.to_thread(self._ask, path)
 
     def _ask(self, path):
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.admin}{path}", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.admin}{path}", timeout=60) as answer:
             return answer.read()
 
 
@@ -82,7 +82,7 @@ def free_port():
 
 
 async def until(condition):
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(30):
         while not condition():
             await asyncio.sleep(0.02)
 

@@ -98,7 +98,7 @@ def test_a_broken_configuration_is_told_with_its_place(tmp_path):
     config = tmp_path / "broken.yaml"
     config.write_text("sources:\n  - path: /x.log\n    site: https://a.example\nrules:\n  - wen: {path: /a}\n")
     process = start(tmp_path / "tmp", "--config", str(config))
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=60)
     assert process.returncode == 78
     assert f"{config}:5:" in err
     assert "Watch" not in out
@@ -110,7 +110,7 @@ def test_a_port_can_be_chosen_and_a_busy_one_is_named(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         process = start(tmp_path / "tmp", "--port", str(port))
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=60)
         assert process.returncode == 1
         assert f"127.0.0.1:{port}: cannot listen" in err
     process = start(tmp_path / "tmp", "--port", str(port), "--seconds", "1")
@@ -131,7 +131,7 @@ def test_a_terminal_shows_a_funnel(tmp_path):
         pass
     finally:
         os.close(master)
-    assert process.wait(30) == 0
+    assert process.wait(60) == 0
     text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", said.decode())
     for title in ("written to the log", "read by logship", "dropped", "due as events", "at the receiver"):
         assert title in text
@@ -146,7 +146,7 @@ def test_no_network_is_needed(tmp_path):
         pytest.skip("this machine does not let us make a network of our own")
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     command = [*alone, LOGSHIP, "demo", "--seconds", "1", "--rate", "30"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
     assert LAST_LINE.fullmatch(done.stdout.splitlines()[-1]), done
     assert list(tmp_path.iterdir()) == []
 

@@ -32,7 +32,7 @@ class World:
 
     def __init__(self, directory, url):
         self.log, self.config, self.state = directory / "access.log", directory / "logship.yaml", directory / "state"
-        self.url, self.extra = url, ""
+        self.url, self.extra, self.grace = url, "", "60s"
         self.log.touch()
 
     def write(self, *paths, age=0.0):
@@ -45,7 +45,7 @@ class World:
         self.config.write_text(f"""
 state_dir: {self.state}
 admin: null
-grace_period: 500ms
+grace_period: {self.grace}
 destinations: {{here: {{url: "{self.url}", retry: {{initial: 10ms, max: 50ms}}}}}}
 sources: [{{name: shop, path: {self.log}, format: combined, site: "https://example.com", start_at: beginning}}]
 {self.extra}
@@ -66,7 +66,7 @@ sources: [{{name: shop, path: {self.log}, format: combined, site: "https://examp
     async def call(self, *arguments, code=0):
         """Run a command to its end and return what it printed, errors too when it failed."""
         process = await self.start(*arguments)
-        out, err = (each.decode() for each in await asyncio.wait_for(process.communicate(), 30))
+        out, err = (each.decode() for each in await asyncio.wait_for(process.communicate(), 60))
         assert process.returncode == code, out + err
         return out + err if code else out
 
@@ -102,7 +102,7 @@ sources: [{{name: shop, path: {self.log}, format: combined, site: "https://examp
     async def daemon(self):
         process = await self.start("run")
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(30):
                 while not (self.state / "checkpoint.json").exists():
                     await asyncio.sleep(0.02)
             yield process
@@ -125,7 +125,7 @@ async def test_what_is_behind_is_listed_while_the_daemon_runs(world):
     """`list` needs no lock, and shows each file with how far it is settled."""
     world.write("/a", "/b")
     async with world.daemon():
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             while not (found := await world.positions()) or found[0]["behind"]:
                 await asyncio.sleep(0.1)
         told = await world.call("offsets", "list")
@@ -289,7 +289,7 @@ async def test_replay_beside_a_running_daemon(world):
     async with world.daemon():
         told = await world.call("dead-letter", "replay", code=1)
         world.write("/later")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             while "/later" not in await world.paths():
                 await asyncio.sleep(0.05)
     assert "2 accepted, 1 refused again, 0 not settled\n  1 refused by here: 400 " in told
@@ -334,15 +334,16 @@ async def test_a_destination_that_is_set_up_wrong_is_told(world):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 async def test_an_interrupted_replay_keeps_what_is_left(world, number):
     """Ctrl-C writes back what was not settled; after a kill the next replay finds it."""
+    world.grace = "500ms"
     world.refuse(*(f"/{n}" for n in range(5)))
     await world.fault("hang", 1000)
     process = await world.start("dead-letter", "replay")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         while (world.state / "dead-letter.jsonl").exists():
             await asyncio.sleep(0.02)
     world.refuse("/meanwhile")
     process.send_signal(number)
-    out, _ = await asyncio.wait_for(process.communicate(), 20)
+    out, _ = await asyncio.wait_for(process.communicate(), 60)
     killed = number == signal.SIGKILL
     assert process.returncode == (-number if killed else 1)
     assert killed or b"0 accepted, 0 refused again, 5 not settled" in out

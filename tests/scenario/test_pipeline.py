@@ -96,6 +96,7 @@ async def test_a_new_plan_is_applied_between_two_chunks(world):
 
 async def test_a_destination_taken_out_while_it_is_down_holds_nothing_back(world, unused_tcp_port):
     """What it had not taken ends as dead letters, and the position on disk moves on: nothing is sent again later."""
+    world.grace = "200ms"
     world.others = f', dead: {{url: "http://127.0.0.1:{unused_tcp_port}"}}'
     async with world.running() as pipeline:
         world.write(*(f"/{n}" for n in range(50)))
@@ -114,6 +115,7 @@ async def test_a_destination_taken_out_while_it_is_down_holds_nothing_back(world
 
 async def test_a_source_taken_out_with_its_destination_ends_without_a_crash(world, unused_tcp_port):
     """A reload may take out both at once, while a chunk of that source is under way."""
+    world.grace = "200ms"
     world.others = f', dead: {{url: "http://127.0.0.1:{unused_tcp_port}"}}'
     world.extra = "rules: [{preset: pageviews, to: [dead]}]"
     async with world.running() as pipeline:

@@ -161,7 +161,7 @@ async def test_not_a_regular_file(follow, tmp_path, kind):
         }
         make[kind]()
         tail = follow(path)
-        assert await asyncio.wait_for(tail.read(), 5) == []
+        assert await asyncio.wait_for(tail.read(), 60) == []
     [status] = tail.tailer.status()
     assert kind in status["error"]
     assert status["state"] == "unreadable"
@@ -311,7 +311,7 @@ async def test_stop_ends_chunks(follow, log):
     waiting = asyncio.create_task(collect(idle))
     await idle.tailer.ready.wait()
     idle.tailer.stop()
-    await asyncio.wait_for(waiting, 5)
+    await asyncio.wait_for(waiting, 60)
 
 
 async def collect(tail):
@@ -340,7 +340,7 @@ async def test_events_bring_lines_at_once(follow, log, tmp_path):
         await task
 
 
-async def until(condition, limit=5.0):
+async def until(condition, limit=30.0):
     async with asyncio.timeout(limit):
         while not condition():
             await asyncio.sleep(0.002)

@@ -104,7 +104,7 @@ async def test_it_goes_on_watching_when_the_daemon_is_down(config):
     process = await asyncio.create_subprocess_exec(
         Path(sys.executable).with_name("logship"), "status", "--watch", "--json", "-c", str(config), stdout=-1
     )
-    seen = [json.loads(await asyncio.wait_for(process.stdout.readline(), 20)) for _ in range(2)]
+    seen = [json.loads(await asyncio.wait_for(process.stdout.readline(), 60)) for _ in range(2)]
     assert process.returncode is None
     process.terminate()
     await process.wait()

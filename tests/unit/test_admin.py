@@ -184,7 +184,7 @@ async def served(watched, **options):
 async def ended(reader):
     """Wait until the server has hung up."""
     with contextlib.suppress(ConnectionError):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while await reader.read(65536):
                 pass
 
@@ -205,13 +205,15 @@ async def drip(writer):
         await asyncio.sleep(0.02)
 
 
-async def test_an_answer_that_is_never_taken_loses_its_connection(watched):
+async def test_an_answer_that_is_never_taken_loses_its_connection(watched, monkeypatch):
     """Nothing waits for a reader that does not read."""
+    aborted, abort = asyncio.Event(), admin._Connections._abort
+    monkeypatch.setattr(admin._Connections, "_abort", lambda *each: (abort(*each), aborted.set()))
     watched.status = lambda: {"much": "x" * 30_000_000}
     async with served(watched, patience=0.3) as port:
         slow = socket.create_connection(("127.0.0.1", port))
         slow.sendall(b"GET /status HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        await asyncio.sleep(0.8)
+        await asyncio.wait_for(aborted.wait(), 60)
         assert await asyncio.to_thread(taken, slow) < 30_000_000
         slow.close()
 
@@ -234,14 +236,24 @@ async def test_a_crowd_of_silent_clients_shuts_nobody_out(watched):
         await ended(crowd[0][0])
 
 
-async def test_a_kept_connection_is_answered_again_and_again(watched):
-    """As long as requests come, it stays."""
-    async with served(watched, patience=0.4) as port:
+async def test_a_kept_connection_is_answered_again_and_again(watched, monkeypatch):
+    """As long as requests come, it stays: each of them puts its end off."""
+    patience, loop, ends = 1234.5, asyncio.get_running_loop(), []
+    later = loop.call_later
+
+    def noted(delay, *call):
+        handle = later(delay, *call)
+        if delay == patience:
+            ends.append(handle)
+        return handle
+
+    monkeypatch.setattr(loop, "call_later", noted)
+    async with served(watched, patience=patience) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        for _ in range(6):
+        for number in range(6):
             writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
             assert b"200 OK" in await reader.readuntil(b"ok\n")
-            await asyncio.sleep(0.1)
+            assert [end.cancelled() for end in ends] == [True] * (number + 1) + [False]
         writer.close()
 
 

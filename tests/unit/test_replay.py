@@ -151,7 +151,7 @@ async def test_an_entry_that_grows_old_while_it_waits_stays(world):
     world.extra = "max_event_age: 1h"
     world.write(letter("/waits", age=3599.7))
     await world.fault("503", 1000)
-    report = await asyncio.wait_for(world.replay().run(), 10)
+    report = await asyncio.wait_for(world.replay().run(), 60)
     assert (report.stay[replay.TOO_OLD], world.left()) == (1, ["/waits"])
 
 
@@ -228,7 +228,7 @@ async def test_a_destination_that_is_set_up_wrong_ends_it(world):
     """A daemon waits for somebody to set it right; here somebody waits for the command."""
     world.write(*(letter(f"/{n}") for n in range(5)))
     await world.fault("404", 1000)
-    report = await asyncio.wait_for(world.replay().run(), 10)
+    report = await asyncio.wait_for(world.replay().run(), 60)
     assert (report.accepted, report.unsettled, list(report.misconfigured)) == (0, 5, ["here"])
     assert not report.complete
     assert world.left() == [f"/{n}" for n in range(5)]
@@ -240,7 +240,7 @@ async def test_stopped_it_keeps_what_was_not_settled(world):
     await world.fault("503", 1_000_000)
     stop = asyncio.Event()
     asyncio.get_running_loop().call_later(0.3, stop.set)
-    report = await asyncio.wait_for(world.replay().run(stop=stop), 20)
+    report = await asyncio.wait_for(world.replay().run(stop=stop), 60)
     assert (report.accepted, report.unsettled, report.complete) == (0, 3000, False)
     assert Counter(world.left()) == Counter(f"/{n}" for n in range(3000))
     assert world.files() == [LETTERS]
@@ -276,12 +276,13 @@ async def test_a_disk_that_refuses_loses_nothing(world, monkeypatch):
 async def test_two_replays_do_not_meet(world):
     """The second is told to wait."""
     world.write(letter("/a"))
-    await world.fault("slow", 1, delay=0.5)
+    await world.fault("503", 1_000_000)
     first = asyncio.create_task(world.replay().run())
     while LETTERS in world.files():
         await asyncio.sleep(0.01)
     with pytest.raises(LogshipError, match="another replay is under way"):
         await world.replay().run()
+    await world.fault("503", 0)
     assert (await first).accepted == 1
 
 

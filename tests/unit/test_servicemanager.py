@@ -11,7 +11,7 @@ from logship.servicemanager import ServiceManager
 def listener(tmp_path):
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
         listening.bind(str(tmp_path / "notify"))
-        listening.settimeout(5)
+        listening.settimeout(60)
         yield listening
 
 
@@ -26,7 +26,7 @@ def test_abstract_socket_is_reached_by_its_at_sign():
     """systemd writes a leading @ for the NUL of an abstract name."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
         listening.bind("\0logship-test-notify")
-        listening.settimeout(5)
+        listening.settimeout(60)
         ServiceManager("@logship-test-notify").tell("STOPPING=1")
         assert listening.recv(4096) == b"STOPPING=1"
 

@@ -18,7 +18,7 @@ LOGSHIP = Path(sys.executable).with_name("logship")
 
 
 def run(*words: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([LOGSHIP, "init", *map(str, words)], capture_output=True, text=True, timeout=60)
+    return subprocess.run([LOGSHIP, "init", *map(str, words)], capture_output=True, text=True, timeout=120)
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def test_it_prints_what_check_accepts(conf: Path, tmp_path: Path) -> None:
     (tmp_path / "a.log").touch()
     (tmp_path / "logship.yaml").write_text(f"state_dir: {tmp_path}\n{done.stdout}")
     command = [LOGSHIP, "check", "-c", tmp_path / "logship.yaml"]
-    checked = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    checked = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert checked.returncode == 0, checked.stdout
     assert f"on {datetime.date.today().isoformat()}" in done.stdout
 

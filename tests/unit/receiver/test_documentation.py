@@ -63,7 +63,7 @@ def test_every_command_does_what_is_shown(tmp_path):
             assert done.stdout.replace("\r", "").startswith("\n".join(expected)), (command, done.stdout)
     finally:
         process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
     assert (tmp_path / "events.db").exists()
 
 
