@@ -53,13 +53,13 @@ def running(command: list[Any], output: Path, stop: int = signal.SIGTERM) -> Ite
         if process.poll() is None:
             process.send_signal(stop)
             try:
-                process.wait(20)
+                process.wait(60)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
 
 
-def until(condition: Callable[[], Any], what: str, seconds: float = 20.0) -> Any:
+def until(condition: Callable[[], Any], what: str, seconds: float = 60.0) -> Any:
     """Wait for a condition and return its value; fail with a sentence."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
@@ -107,7 +107,7 @@ class WebServer:
 
     def send(self, request: bytes) -> bytes:
         """Send the very bytes, and return all that comes back until the server hangs up."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=10) as connection:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=60) as connection:
             connection.sendall(request)
             connection.shutdown(socket.SHUT_WR)
             return b"".join(iter(lambda: connection.recv(65536), b""))
@@ -126,7 +126,7 @@ class WebServer:
         lines += [f"User-Agent: {agent}"] if agent else []
         lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
         host = "::1" if ":" in peer else "127.0.0.1"
-        with socket.create_connection((host, self.port), timeout=10, source_address=(peer, 0)) as connection:
+        with socket.create_connection((host, self.port), timeout=60, source_address=(peer, 0)) as connection:
             connection.sendall("\r\n".join([*lines, "", ""]).encode())
             answer = b"".join(iter(lambda: connection.recv(65536), b""))
         return int(answer.split(b" ", 2)[1])
@@ -307,7 +307,7 @@ def rotate(place: Path) -> Callable[..., None]:
         config.write_text(f"{server.log} {{\n  su root root\n  rotate 9\n  {how}\n  {signal_it}\n}}\n")
         config.chmod(0o644)
         command = [program, "-f", "-s", str(place / "logrotate.state"), str(config)]
-        subprocess.run(command, check=True, capture_output=True, timeout=30)
+        subprocess.run(command, check=True, capture_output=True, timeout=300)
 
     return run
 
@@ -333,7 +333,7 @@ class Receiver:
         return found
 
     def _page(self, after: int) -> list[dict[str, Any]]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         connection.request("GET", f"/api/events?after={after}&limit=1000")
         page: list[dict[str, Any]] = json.loads(connection.getresponse().read())
         connection.close()
@@ -372,7 +372,7 @@ class Daemon:
     def stop(self) -> int:
         """Stop as a supervisor does, and return the exit code."""
         self.process.terminate()
-        return self.process.wait(30)
+        return self.process.wait(60)
 
 
 @dataclass
@@ -423,4 +423,4 @@ def recorder(tmp_path: Path) -> Iterator[tuple[str, Path]]:
     port = int(process.stdout.readline())
     yield f"http://127.0.0.1:{port}", record
     process.terminate()
-    process.wait(10)
+    process.wait(60)

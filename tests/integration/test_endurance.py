@@ -43,7 +43,7 @@ def running(root: Path, url: str, pattern: str, extra: str = "") -> Iterator[sub
     try:
         yield process
         process.terminate()
-        assert process.wait(30) == 0
+        assert process.wait(60) == 0
     finally:
         if process.poll() is None:
             process.kill()

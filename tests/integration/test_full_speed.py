@@ -56,7 +56,7 @@ def nginx(tmp_path: Path, wait_until: Callable[..., Any]) -> Iterator[tuple[str,
         yield f"http://127.0.0.1:{port}", root / "accepted.log"
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(60)
 
 
 def write_log(path: Path) -> None:

@@ -19,7 +19,9 @@ DEBIAN = {"--nginx": "/etc/nginx/nginx.conf", "--apache": "/etc/apache2/apache2.
 
 def written(target: Path, *words: object) -> plan.Plan:
     """Run init and check; return the plan of what was written."""
-    done = subprocess.run([LOGSHIP, "init", *map(str, words), "-o", target], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [LOGSHIP, "init", *map(str, words), "-o", target], capture_output=True, text=True, timeout=300
+    )
     assert done.returncode == 0, done.stderr
     command = [LOGSHIP, "check", "-c", target]
     env = {**os.environ, "STATE_DIRECTORY": str(target.parent)}
@@ -55,7 +57,7 @@ AGENT = 'Mozilla/5.0 (X11; Linux x86_64; rv:145.0) "Quoted" Gecko/20100101 Firef
 def explained(config: Path, log: Path) -> list[dict[str, Any]]:
     """Return what explain makes of the lines of a log."""
     command = [LOGSHIP, "explain", "-c", config, "--json", log]
-    told = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    told = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert told.returncode == 0, told.stderr
     return [json.loads(line) for line in told.stdout.splitlines()]
 

@@ -61,7 +61,7 @@ class Tab:
         self._asked += 1
         answer = self._answers[self._asked] = asyncio.get_running_loop().create_future()
         await self._socket.send_json({"id": self._asked, "method": method, "params": params})
-        said = await asyncio.wait_for(answer, 30)
+        said = await asyncio.wait_for(answer, 60)
         assert "error" not in said, said
         return said["result"]
 
@@ -80,7 +80,7 @@ class Tab:
         assert "exceptionDetails" not in said, said
         return said["result"].get("value")
 
-    async def until(self, script: str, seconds: float = 20.0) -> Any:
+    async def until(self, script: str, seconds: float = 60.0) -> Any:
         """Wait until an expression is true."""
         async with asyncio.timeout(seconds):
             while not (value := await self.ask(script)):
@@ -151,7 +151,7 @@ async def browse(tmp_path: Path) -> AsyncIterator[Any]:
 
 
 async def _port(announced: Path) -> int:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not announced.exists() or not announced.read_text():
             await asyncio.sleep(0.05)
     return int(announced.read_text().split()[0])

@@ -252,7 +252,7 @@ def test_haproxy_with_http_2(servers: Any, wait_until: Callable[..., Any]) -> No
         pytest.skip("curl is not installed")
     url = f"http://127.0.0.1:{server.second_port}/two?a=b"
     command = [curl, "-s", "--http2-prior-knowledge", "-H", "Host: Example.com", "-A", BROWSER.decode(), url]
-    subprocess.run(command, check=True, capture_output=True, timeout=20)
+    subprocess.run(command, check=True, capture_output=True, timeout=300)
     wait_until(lambda: server.log.read_bytes().endswith(b"\n"), "a line")
     found = record.Parser(formats.compile(HAPROXY), client.ClientRule([])).parse(server.log.read_bytes().strip())
     assert isinstance(found, Record)

@@ -28,7 +28,7 @@ async def browse(url: str, profile: Path, *options: str) -> str:
         stderr=asyncio.subprocess.DEVNULL,
     )
     try:
-        output, _ = await asyncio.wait_for(process.communicate(), 60)
+        output, _ = await asyncio.wait_for(process.communicate(), 200)
     finally:
         if process.returncode is None:
             process.kill()
@@ -55,11 +55,13 @@ def write(daemon, *lines: str) -> None:
 
 async def test_the_page_stays_up_to_date_by_itself(daemon, tmp_path):
     """Its script, which the policy lets run, fetches it anew: what came after it was opened is there."""
-    opened = asyncio.ensure_future(browse(url(daemon), tmp_path, "--timeout=12000", "--dump-dom"))
-    while not opened.done():
-        write(daemon, "junk")
-        await asyncio.sleep(0.3)
-    seen = opened.result()
+    for patience in (12_000, 60_000):  # milliseconds; the second is for slow machines
+        opened = asyncio.ensure_future(browse(url(daemon), tmp_path, f"--timeout={patience}", "--dump-dom"))
+        while not opened.done():
+            write(daemon, "junk")
+            await asyncio.sleep(0.3)
+        if "Unparsed: " in (seen := opened.result()):
+            break
     assert "Unparsed: " in seen
     assert "Delivering" in seen
     assert 'id="pause" aria-pressed="false"' in seen.replace('hidden="" ', "")

@@ -63,7 +63,7 @@ class House:
             process.wait()
 
     def once(self) -> None:
-        last = subprocess.run([LOGSHIP, "run", "--once", "-c", self.config], capture_output=True, timeout=60)
+        last = subprocess.run([LOGSHIP, "run", "--once", "-c", self.config], capture_output=True, timeout=300)
         assert last.returncode == 0, last.stderr[-2000:]
 
     def told(self, event: str) -> list[dict[str, Any]]:
@@ -88,7 +88,7 @@ def test_stopped_while_it_starts(house: House, taken: Callable[[], list[str]], a
     with house.running() as process:
         time.sleep(after)
         process.terminate()
-        assert process.wait(10) in (0, -signal.SIGTERM)
+        assert process.wait(60) in (0, -signal.SIGTERM)
     house.once()
     assert Counter(taken()) == Counter(house.paths())
 
@@ -101,7 +101,7 @@ def test_a_second_signal_ends_it_at_once(
     with house.running() as process:
         wait_until(lambda: len(taken()) == 50, "the first events")
         process.terminate()
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
     with silent_api() as silent:
         house.url = silent.url
         house.configure(grace="60s")
@@ -112,8 +112,8 @@ def test_a_second_signal_ends_it_at_once(
             wait_until(lambda: house.told("stop.began")[1:], "the stop to begin")
             began = time.monotonic()
             process.terminate()
-            process.wait(10)
-            assert time.monotonic() - began < 5
+            process.wait(60)
+            assert time.monotonic() - began < 30
     assert house.told("stop.forced")
 
 
@@ -132,7 +132,7 @@ def test_settings_that_need_a_restart_are_left_alone(
         house.write(20)
         wait_until(lambda: len(taken()) == 40, "the events after the reload")
         process.terminate()
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
     assert [each["key"] for each in house.told("config.needs_restart")] == ["state_dir"]
     assert not (house.root / "other").exists()
     house.configure()
@@ -170,7 +170,7 @@ def test_many_signals_and_broken_files_while_lines_come(
             writer.join()
         wait_until(lambda: len(set(taken())) == house.written, "all events")
         process.terminate()
-        assert process.wait(15) == 0
+        assert process.wait(60) == 0
     assert {each["problem"].split(":")[0].rpartition("/")[2] for each in house.told("config.refused")} == {
         "logship.yaml"
     }
