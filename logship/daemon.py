@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import hashlib
 import os
 import signal
 import time
@@ -22,6 +21,7 @@ import structlog
 
 from logship import __version__, differences, plan, settings
 from logship.deadletter import DeadLetters
+from logship.edition import Contents, Edition
 from logship.environment import Variables
 from logship.errors import ConfigError, LogshipError
 from logship.metrics import Metrics
@@ -35,7 +35,7 @@ log = structlog.get_logger(__name__)
 _READY_LOOK = 0.1  # seconds between two looks until READY was said
 _WAIT_FOR_API = 30.0  # seconds; the unit's TimeoutStartSec is twice that
 _NOTE_EVERY = 1.0  # seconds between two notes of the totals, for the rates
-_LOOK_EVERY = 1.0  # seconds between two looks at the configuration file
+_LOOK_EVERY = 1.0  # seconds between two looks at the configuration's files
 _AFTER_DAMAGE = {
     "previous": "what was settled since the save before is sent again",
     "empty": "followed files are read from their beginning; what is within max_event_age is sent again",
@@ -72,9 +72,12 @@ class Daemon:
         self._pipeline: Pipeline | None = None
         self._started = time.time()
         self._rates = Rates()
+        self._edition = Edition(config)
+        self._in_use: Contents = {}
 
     async def run(self) -> None:
         """Run until stopped. Raise ConfigError or StateError when it cannot start."""
+        self._in_use = self._edition.look()
         built = plan.load(self.config, Variables())
         loaded = built.settings
         self._accepted(loaded)
@@ -206,48 +209,44 @@ class Daemon:
     # -- the configuration
 
     async def _watch_config(self, running: settings.Settings) -> None:
-        """Notice a saved edit, an editor's rename, a swapped link or SIGHUP: whatever changes what is read there."""
-        seen = self._content_hash()
+        """Notice a saved edit, an editor's rename, a swapped link or SIGHUP, in the file or in one that it names."""
+        seen = self._in_use
         while True:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._reload_asked.wait(), _LOOK_EVERY)
             asked = self._reload_asked.is_set()
-            found = self._content_hash()
-            if not asked and found in (seen, None):
+            found = self._edition.look(seen)
+            if not asked and found == seen:
                 continue
             if not asked:
-                found = await self._settled_hash(found)
+                found = await self._settled(found)
             self._reload_asked.clear()
             seen = found
-            running = self._reload(running)
+            running = self._reload(running, found)
 
-    async def _settled_hash(self, found: str | None) -> str | None:
+    async def _settled(self, found: Contents) -> Contents:
         """Wait until two looks agree: editors write in pieces, and a ConfigMap's links are swapped one by one."""
         while True:
             await asyncio.sleep(_LOOK_EVERY / 4)
-            again = self._content_hash()
+            again = self._edition.look(found)
             if again == found:
                 return found
             found = again
 
-    def _content_hash(self) -> str | None:
-        try:
-            return hashlib.sha256(self.config.read_bytes()).hexdigest()
-        except OSError:
-            return None
-
-    def _reload(self, running: settings.Settings) -> settings.Settings:
+    def _reload(self, running: settings.Settings, found: Contents) -> settings.Settings:
         """Read, build and apply; or leave everything as it is and say where the file is broken."""
         self._manager.tell("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
         try:
             built = plan.load(self.config, Variables())
             changes = [_with_consequence(each) for each in differences.between(running, built.settings)]
+            changes += self._edition.tell(self._in_use, found)
             loaded = self._keep_what_needs_restart(running, built.settings)
             self.pipeline.apply(replace(built, settings=loaded))
         except LogshipError as error:
             self._refused(error)
             return running
         else:
+            self._in_use = found
             self._accepted(loaded, changes)
             log.info("config.reloaded", config=str(self.config), hash=self.reloads.hash, changes=changes)
             return loaded

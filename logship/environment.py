@@ -14,15 +14,20 @@ _LARGEST = 64 * 1024  # bytes of a value
 
 
 class Variables(Mapping[str, str]):
-    """The environment of this process with what files add to it. A file is read each time it is asked for."""
+    """The environment of this process with what files add to it. A file is read each time it is asked for.
+
+    ``asked``: the variable of each file that was looked for so far, found or not.
+    """
 
     def __init__(self, environment: Mapping[str, str] | None = None) -> None:
         self._environment = os.environ if environment is None else environment
+        self.asked: dict[Path, str] = {}
 
     def __getitem__(self, name: str) -> str:
         if name in self._environment:
             return self._environment[name]
         for path in self._files(name):
+            self.asked[path] = name
             try:
                 with path.open("rb") as file:
                     return file.read(_LARGEST).decode().removesuffix("\n")

@@ -131,7 +131,8 @@ class TlsSettings:
 def _retry(spot: Spot, values: dict[str, Any]) -> RetrySettings:
     retry = RetrySettings(**values)
     if retry.initial > retry.max:
-        spot.fault('"initial", by default 500ms, is more than "max"')
+        first, most = map(notations.shown_duration, (retry.initial, retry.max))
+        spot.fault(f'"initial" ({first}) is more than "max" ({most}); make it less, or "max" more')
     return retry
 
 
@@ -292,11 +293,19 @@ class _Format(kinds.Kind):
         return [("", _FORMAT_MAPPING)]
 
 
+def _query_word(text: str) -> str:
+    if text not in _Query.words:
+        hint = meant(text, _Query.words) or "; write a list if it is the name of a parameter"
+        raise MisfitError(f"{quoted(text)} is none of campaign, all and none{hint}")
+    return str(text)
+
+
 class _Query(kinds.Kind):
     """One of three words, or a list of parameters."""
 
     noun = "campaign, all, none, or a list of parameters"
-    word = Word(noun, ("campaign", "all", "none"))
+    words = ("campaign", "all", "none")
+    word = Text(noun, _query_word, schema={"enum": list(words)})
     names = Several(
         Text("a parameter's name", notations.some_text, schema=LOOSE), noun, empty='write "none"', single=False
     )
@@ -665,6 +674,12 @@ class _Rule(Section):
     def misspelt(self, name: str) -> dict[str, Any]:
         return {action: FAULTY for action in _ACTIONS if meant(name, [action])}
 
+    def refuse(self, spot: Spot) -> Any:
+        """Note that something else stands here; a preset's name alone is surely meant as one."""
+        if isinstance(spot.node, tree.Scalar) and spot.node.text in PRESETS:
+            return spot.fault(f'got a name alone; write "preset: {spot.node.text}"')
+        return super().refuse(spot)
+
     def refuse_beside(self, action: str, spot: Spot, values: dict[str, Any]) -> None:
         for name in values.keys() - _BESIDE[action]:
             spot.beside(self.yaml_name(name)).fault(_NO_EFFECT[action])
@@ -728,7 +743,7 @@ class Settings:
     referrer_spam: Path | None = key(
         Optional(_FILE),
         "A file of domains, one a line, whose referrers are spam: a line that one of them or a host below it sent is "
-        "dropped as `referrer_spam`. Read when the configuration is read; null: none.",
+        "dropped as `referrer_spam`. An edit of it is noticed like one of the configuration; null: none.",
         None,
     )
     destinations: tuple[DestinationSettings, ...] = key(

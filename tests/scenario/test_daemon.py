@@ -62,10 +62,11 @@ rules: [{{preset: pageviews}}]
         finally:
             task.cancel()
 
-    def write(self, *targets):
+    def write(self, *targets, referrers=()):
         when = datetime.now(UTC).strftime("%d/%b/%Y:%H:%M:%S +0000")
+        asked = zip(targets, referrers or ["-"] * len(targets), strict=True)
         with self.log.open("a") as log:
-            log.writelines(f'203.0.113.7 - - [{when}] "GET {t} HTTP/1.1" 200 5 "-" "{FIREFOX}"\n' for t in targets)
+            log.writelines(f'203.0.113.7 - - [{when}] "GET {t} HTTP/1.1" 200 5 "{r}" "{FIREFOX}"\n' for t, r in asked)
 
     async def ask(self, path):
         return await asyncio.to_thread(self._ask, path)
@@ -160,6 +161,38 @@ async def test_a_broken_edit_changes_nothing_and_says_where(house):
         assert b"logship_config_last_reload_successful 0.0" in await house.ask("/metrics")
         house.config.write_text(house.text)
         assert (await reloaded(running, 3)).problems == ()
+
+
+async def test_an_edited_list_is_used_and_told(house):
+    """A file that the configuration names is as good as the configuration: noticed, applied, told; broken, refused."""
+    spammers = house.directory / "spam.txt"
+    spammers.write_text("spam.example\n")
+    house.text = f"referrer_spam: {spammers}\n" + house.text
+    edited = f"referrer_spam: {spammers} was edited"
+    async with house.running() as running:
+        by_name = spammers.with_suffix(".new")
+        by_name.write_text("spam.example\ncheap.example\n")
+        by_name.rename(spammers)
+        assert (await reloaded(running)).changes == (edited,)
+        house.write("/spam", "/page", referrers=["https://cheap.example/", "-"])
+        await until(lambda: running.events_sent == 1)
+        assert b'logship_lines_dropped_total{reason="referrer_spam",source="shop"} 1.0' in await house.ask("/metrics")
+        spammers.write_text("no domain at all\n")
+        assert "is no domain" in " ".join((await reloaded(running, 3)).problems)
+        spammers.write_text("spam.example\n")
+        assert (await reloaded(running, 4)).changes == (edited,)
+
+
+async def test_a_secret_in_a_file_is_taken_over(house, monkeypatch):
+    """A token that the cluster renews needs no restart, and is not shown."""
+    token = house.directory / "token"
+    token.write_text("hunter2")
+    monkeypatch.setenv("TOKEN_FILE", str(token))
+    house.text = house.edited('"}}', '", headers: {X-Token: "${TOKEN}"}}}')
+    async with house.running() as running:
+        token.write_text("hunter3")
+        told = (await reloaded(running)).changes
+        assert told == ("destination here: headers: X-Token changed", f"${{TOKEN}}: {token} was edited")
 
 
 async def test_what_needs_a_restart_is_said_and_the_rest_applies(house):
