@@ -10,7 +10,8 @@ from logship.parser.client import ClientRule
 from logship.parser.record import Parser
 from logship.records import Unparsed
 from logship.router.table import Rules, Table
-from logship.settings import Not, RuleSettings, SourceSettings, Test, When
+from logship.settings import Not, RuleSettings, SourceSettings, When
+from logship.settings import Test as Asked
 from logship.sieve import Strainer
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:127.0) Gecko/20100101 Firefox/127.0"
@@ -19,7 +20,7 @@ PAGEVIEWS = RuleSettings(preset="pageviews")
 
 
 def when(**tests):
-    return When(tuple(Test(key.replace("__", "."), values) for key, values in tests.items()))
+    return When(tuple(Asked(key.replace("__", "."), values) for key, values in tests.items()))
 
 
 TABLES = {

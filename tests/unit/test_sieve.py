@@ -8,7 +8,8 @@ from logship.parser import formats
 from logship.parser.client import ClientRule
 from logship.records import Chunk, Unparsed
 from logship.router.table import Rules, Table
-from logship.settings import RuleSettings, SourceSettings, Test, When
+from logship.settings import RuleSettings, SourceSettings, When
+from logship.settings import Test as Asked
 from logship.sieve import Sieve
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:127.0) Gecko/20100101 Firefox/127.0"
@@ -80,7 +81,7 @@ def test_an_odd_line_takes_the_long_way_to_the_same_end(odd):
 
 def test_a_rule_on_the_user_agents_text_is_not_answered_by_its_class():
     """Two people's User-Agents are of one class, and only one of them is dropped."""
-    rule = RuleSettings(name="no Firefox", when=When((Test("user_agent", ("*Firefox*",)),)), drop="rule")
+    rule = RuleSettings(name="no Firefox", when=When((Asked("user_agent", ("*Firefox*",)),)), drop="rule")
     lines = line("/a") + line("/a", FIREFOX.replace("Firefox", "Fennec"))
     sifted = sieve(rule, RuleSettings(preset="pageviews")).sift(chunk(lines * 2), NOW)
     assert (sifted.dropped, len(sifted.survivors)) == ({"rule": 2}, 2)
@@ -88,7 +89,7 @@ def test_a_rule_on_the_user_agents_text_is_not_answered_by_its_class():
 
 def test_what_a_rule_on_the_query_takes_is_not_taken_for_all_pages():
     """Pages of one class share their way through the rules only where no rule tells them apart by what follows."""
-    for asks in (Test("query", ("*a=1*",)), Test("url", ("https://example.com/p*",))):
+    for asks in (Asked("query", ("*a=1*",)), Asked("url", ("https://example.com/p*",))):
         rules = RuleSettings(name="one", when=When((asks,)), event="One"), RuleSettings(preset="pageviews")
         data = line("/p?a=1") + line("/q") + line("/r?b=2") + line("/p?a=1")
         sifted = sieve(*rules).sift(chunk(data), NOW)
