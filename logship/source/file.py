@@ -97,6 +97,11 @@ class LogFile:
         """Whether there were bytes, when it was looked at last, that have not been searched for a line's end."""
         return self.size > self._lines.seen
 
+    @property
+    def head(self) -> bytes:
+        """As much of the head as was seen."""
+        return self._head
+
     def fingerprint(self) -> Fingerprint:
         """Return the fingerprint of as much of the head as was seen."""
         if self._print.length != len(self._head):

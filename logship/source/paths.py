@@ -78,6 +78,11 @@ def is_rotated(name: str, live: str) -> bool:
     return name != live and bool(_rotated(live).fullmatch(name))
 
 
+def is_of(name: str, live: str) -> bool:
+    """Tell whether a file name is a log's own, or what rotation makes of it."""
+    return name == live or is_rotated(name, live)
+
+
 def origins(name: str) -> Iterator[str]:
     """Yield what a file may have been called before rotation gave it this name. Check with `is_rotated`."""
     plain = re.sub(r"\.(?:gz|bz2|xz|zst|Z)$", "", name)

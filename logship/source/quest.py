@@ -2,7 +2,7 @@
 
 A quest is asked with everything it needs and answers in its own fields; it changes nothing of the log. A file is
 ours only by content: `unread` are siblings that are neither what was listed before, nor a copy of a generation that was
-read, nor what the search has just found.
+read (see `census`), nor what the search has just found.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from logship.progress.fingerprint import HEAD, Fingerprint
 from logship.source import siblings
+from logship.source.census import Census, Generation
 from logship.source.content import Content, UnusableFileError
 from logship.source.file import Proof, proves
 from logship.source.siblings import Id, Listing, Sibling
@@ -33,6 +34,13 @@ class Wanted:
     found: tuple[Content, Sibling] | None = None
     failed: str = ""
 
+    def generation(self) -> Generation:
+        """Return what is known of it now. Not found whole, there may be a copy of a part: cut before all was copied."""
+        offset, fingerprint, _ = self.proof
+        if self.found:
+            return Generation(self.found[1].id, fingerprint, self.proof)
+        return Generation(None, fingerprint, self.proof, size=offset)
+
 
 @dataclass(slots=True)
 class Quest:
@@ -44,7 +52,9 @@ class Quest:
         wanted: generations that are missing; each is ``found``, or ``failed`` when nothing could be proved, or neither.
         taken: files that are open already.
         known: siblings of the last listing, by id; None at the first.
-        ours: fingerprints of generations that were read.
+        ours: generations that were read, beside those that are wanted.
+        rest: the inode of the live log at the last listing, and how far it was read; None: it has moved since.
+        listed_at: when that was (epoch seconds).
         since: at the first listing: what was written later than that (epoch seconds) came while we were looking.
         last: do not put off again what cannot be read.
         named: ids of siblings that the configuration follows by name, and which nobody has read.
@@ -59,8 +69,10 @@ class Quest:
     wanted: list[Wanted]
     taken: set[Id]
     known: dict[Id, Fingerprint] | None
-    ours: list[Fingerprint]
+    ours: list[Generation]
     named: set[Id]
+    rest: tuple[Id, int] | None = None
+    listed_at: float | None = None
     since: float | None = None
     last: bool = False
     listed: dict[Id, Fingerprint] = field(default_factory=dict)
@@ -84,14 +96,29 @@ class Quest:
         for each in self.wanted:
             self._look_for(each, there, listing)
         self._list(there)
-        self.unread = [each for each in there if self._is_unread(each)]
+        self._judge(there)
+
+    @property
+    def has_news(self) -> bool:
+        """Whether the log was rotated: something is unread, or a copy was made of what was read."""
+        return bool(self.unread) or any(each.met for each in self.ours)
+
+    def forsake(self) -> None:
+        """Close what was found, to ask again with what is known now."""
+        for each in self.wanted:
+            if each.found:
+                each.found[0].close()
 
     def _look_for(self, wanted: Wanted, there: list[Sibling], listing: Listing) -> None:
         candidates = {each.id: each for each in there}
         try:
             candidates |= {each.id: each for each in listing.with_inode(wanted.id[1], self.directories)}
             wanted.found = siblings.search(
-                lambda body: proves(body, wanted.proof), candidates.values(), wanted.id[1], self.taken
+                lambda body: proves(body, wanted.proof),
+                candidates.values(),
+                wanted.id[1],
+                self.taken,
+                wanted.seen - _CLOCKS / 1e9,
             )
         except OSError as error:
             wanted.failed = str(error)
@@ -124,21 +151,57 @@ class Quest:
             self.listed.pop(each.id, None)
             self.incomplete = True
 
-    def _is_unread(self, each: Sibling) -> bool:
-        if each.id in self.taken or not each.size or each.id not in self._heads:
+    def _judge(self, there: list[Sibling]) -> None:
+        """Find what is unread among what is new."""
+        readable = [each for each in there if each.size and each.id in self._heads]
+        new = [each for each in readable if each.id not in self.taken and (each.id in self.named or self._is_new(each))]
+        if not new:
+            return
+        census = Census(
+            [*self.ours, *(each.generation() for each in self.wanted), *self._history()],
+            [each for each in readable if each not in new],
+            self._heads,
+            held=self.taken,
+            at_rest=self._is_at_rest(),
+        )
+        # What was read is looked for among the compressed; then what was not, and last what is being made of that.
+        copies = [each for each in new if each.packed and self._is_copy(each, census)]
+        rest = sorted((each for each in new if each not in copies), key=lambda each: each.packed)
+        self.unread = sorted((each for each in rest if self._is_unread(each, census)), key=Sibling.age)
+
+    def _is_copy(self, each: Sibling, census: Census) -> bool:
+        try:
+            return census.is_copy(each)
+        except (OSError, UnusableFileError):
             return False
-        if each.id not in self.named and not self._is_new(each):
+
+    def _is_unread(self, each: Sibling, census: Census) -> bool:
+        if any(wanted.failed and wanted.proof[1].matches(self._heads[each.id]) for wanted in self.wanted):
+            self._postpone(each)  # it may be the one that is wanted, which could not be read a moment ago
             return False
         try:
-            head = siblings.head(each.path, HEAD)
+            return census.is_news(each)
         except UnusableFileError:
             self.unusable.append(each)
-            return False
         except OSError:  # perhaps it is being compressed at this moment
             self._postpone(each)
+        return False
+
+    def _history(self) -> list[Generation]:
+        """Return what was listed before, and is none of ours: it may be compressed one day."""
+        ours = {each.id for each in self.ours}
+        latest = None if self.listed_at is None else int(self.listed_at * 1e9)
+        known = (self.known or {}).items()
+        return [Generation(id_, print_, latest=latest) for id_, print_ in known if id_ not in ours]
+
+    def _is_at_rest(self) -> bool:
+        """Tell whether the live log lies where it lay at the last listing: then nothing can have been rotated."""
+        try:
+            seen = os.stat(self.path)
+        except OSError:
             return False
-        known = (*self.ours, *(self.known or {}).values())
-        return bool(head) and not any(print_.length > 0 and print_.matches(head) for print_ in known)
+        there, size = (seen.st_dev, seen.st_ino), seen.st_size
+        return self.rest is not None and self.rest[0] == there and self.rest[1] <= size
 
     def _is_new(self, each: Sibling) -> bool:
         """Tell whether it came since the last listing; at the first: since what is missing was last written to."""

@@ -19,15 +19,16 @@ import structlog
 from logship.errors import LogshipError
 from logship.metrics import Metrics
 from logship.progress.checkpoint import Position
-from logship.progress.fingerprint import HEAD, Fingerprint
+from logship.progress.fingerprint import HEAD
 from logship.progress.ledger import Ledger
 from logship.source import content, paths, siblings
 from logship.source import file as files
+from logship.source.census import Generation
 from logship.source.file import LogFile
 from logship.source.openfiles import OpenFiles, is_out_of_descriptors
 from logship.source.quest import Quest
 from logship.source.siblings import Id, Sibling
-from logship.source.trail import Finished, Lost, Timing, Trail, position
+from logship.source.trail import Finished, Lost, Timing, Trail, generation, position
 
 _ATTEMPTS = 60
 """Searches, one at each scan, after which a sibling that cannot be read is given up: ten minutes."""
@@ -37,13 +38,23 @@ log = structlog.get_logger(__name__)
 
 @dataclass(slots=True)
 class _Opened:
-    """What lies at a trail's path, where reading starts, and the saved position that it proved."""
+    """What lies at a trail's path, where reading starts, and what it proved: a saved position, or an old generation.
+
+    ``moved``: it is no file that we knew, but holds the same. Unless something was rotated, it was put in its place.
+    """
 
     content: content.Content
     id: Id
-    fingerprint: Fingerprint
     offset: int
     saved: Position | None = None
+    moved: bool = False
+
+    def generation(self) -> Generation | None:
+        """Return what was saved of it. What nobody has read yet explains no copy."""
+        if self.saved is None:
+            return None
+        proof = (self.saved.offset, self.saved.fingerprint, self.saved.anchor)
+        return Generation(None if self.moved else self.id, self.saved.fingerprint, proof, plain=True)
 
 
 class Search:
@@ -93,9 +104,15 @@ class Search:
             if trail.trouble and not trail.lost:
                 trail.searching = False
                 continue
+            began = self._wall()
             quest = self._quest(trail, opened)
             await asyncio.to_thread(quest.go, listing)
-            self._conclude(trail, opened, quest)
+            if opened and opened.moved and quest.has_news:
+                quest.forsake()
+                self._start_over(trail, opened)
+                quest = self._quest(trail, opened)
+                await asyncio.to_thread(quest.go, listing)
+            self._conclude(trail, opened, quest, began)
 
     def lose(self, trail: Trail, file: LogFile) -> None:
         """Part with a generation whose bytes are not there any more, and have them searched for."""
@@ -137,7 +154,7 @@ class Search:
         log.error("file.damaged", path=file.path, offset=file.offset, meaning="what follows in it is lost")
         self._metrics.file_events.labels("damaged").inc()
         self._finished.put(replace(position(file, self._ledger, self._wall()), finished=True))
-        trail.heads.append(file.fingerprint())
+        trail.closed.append(generation(file, closed=True))
         self._open.leave(file)
         trail.remove(file)
         self._ledger.end(file.key)
@@ -184,20 +201,20 @@ class Search:
     def _placed(self, trail: Trail, body: content.Content) -> _Opened:
         """Find where to read from, in what lies at the path."""
         seen = body.stat()
-        there, head = (seen.st_dev, seen.st_ino), Fingerprint.of(body.pread(HEAD, 0))
+        there = (seen.st_dev, seen.st_ino)
         for saved in [*trail.saved, *self._finished.at(there)]:
             same = (saved.device, saved.inode) == there
             empty = same and not saved.fingerprint.length
             if not same and self._lies_beside(trail, saved):
                 continue  # it was renamed: what is at the path now is new, however alike
             if empty or files.proves(body, (saved.offset, saved.fingerprint, saved.anchor)):
-                return _Opened(body, there, head, saved.offset, saved)
+                return _Opened(body, there, saved.offset, saved, moved=not same)
             if same and not body.packed and files.is_cut(body, seen.st_size, saved.offset, saved.fingerprint):
-                return _Opened(body, there, head, seen.st_size, saved)
+                return _Opened(body, there, seen.st_size, saved)
         for old in trail.files[-1:]:
             if old.offset and not old.behind and not _renamed(trail, old) and old.prove(body):
-                return _Opened(body, there, head, old.offset)  # replaced by itself: a copy moved into its place
-        return _Opened(body, there, head, files.start_of_last_line(body, seen.st_size) if trail.skip else 0)
+                return _Opened(body, there, old.offset, moved=True)
+        return _Opened(body, there, files.start_of_last_line(body, seen.st_size) if trail.skip else 0)
 
     def _lies_beside(self, trail: Trail, saved: Position) -> bool:
         """Tell whether the file that was saved is there under a name that rotation gives."""
@@ -225,28 +242,48 @@ class Search:
             return
         if opened.saved:
             self._finished.drop(opened.saved)
+            trail.reopen(opened.saved)
         trail.go_live(file)
         trail.skip = False
-        self._tell("resumed" if opened.saved else "opened", trail, file)
+        self._tell("continued" if opened.moved else "resumed" if opened.saved else "opened", trail, file)
+
+    def _start_over(self, trail: Trail, opened: _Opened) -> None:
+        """Take what lies at the path for new, after all: a rotation has left what was read, or its like, beside it."""
+        if opened.saved:
+            trail.lost.append(Lost(opened.saved, since=self._clock()))
+        opened.offset, opened.saved, opened.moved = 0, None, False
 
     # What is older.
 
     def _quest(self, trail: Trail, opened: _Opened | None) -> Quest:
         elsewhere = trail.elsewhere | {os.path.dirname(lost.position.path) for lost in trail.lost}
-        finished = [one.fingerprint for one in self._finished]
         return Quest(
             path=trail.real,
             directories=[os.path.dirname(trail.path), *elsewhere],
             wanted=[one.wanted() for one in trail.lost],
             taken={*self._open.ids(), *([opened.id] if opened else [])},
             known=trail.known,
-            ours=[*trail.ours(), *finished, *([opened.fingerprint] if opened else [])],
+            ours=self._ours(trail, opened),
             named=set(trail.named),
+            rest=_at_rest(trail, opened),
+            listed_at=trail.listed_at,
             since=trail.since,
             last=trail.attempts >= _ATTEMPTS,
         )
 
-    def _conclude(self, trail: Trail, opened: _Opened | None, quest: Quest) -> None:
+    def _ours(self, trail: Trail, opened: _Opened | None) -> list[Generation]:
+        """Return the generations of a log that are or were read."""
+        name = os.path.basename(trail.real)
+        before = [one for one in self._finished.before if paths.is_of(os.path.basename(one.path), name)]
+        resumed = opened.generation() if opened else None
+        return [
+            *map(generation, trail.files),
+            *map(replace, trail.closed),  # copies: a quest notes where they are
+            *map(_saved_generation, before),
+            *([resumed] if resumed else []),
+        ]
+
+    def _conclude(self, trail: Trail, opened: _Opened | None, quest: Quest, listed_at: float) -> None:
         """Take in what a quest has found, oldest first, then the live file."""
         trail.searching = False
         trail.lost, lost = [], trail.lost
@@ -262,6 +299,7 @@ class Search:
         if not quest.failed:
             trail.known = quest.listed
             trail.named.clear()
+            trail.listed_at = listed_at
         for sibling, missed, body in sorted(entries, key=lambda entry: entry[0].age()):
             self._take_in(trail, sibling, missed, body)
         for sibling in quest.unusable:
@@ -269,6 +307,8 @@ class Search:
             self._metrics.file_events.labels("skipped").inc()
         if opened:
             self._go_live(trail, opened)
+        if not (quest.failed or quest.incomplete):
+            trail.rested = trail.live
 
     def _take_in(self, trail: Trail, sibling: Sibling, lost: Lost | None, body: content.Content | None) -> None:
         """Read an old generation: where it was left, or from its beginning when nobody has read it."""
@@ -283,6 +323,8 @@ class Search:
             trail.named.add(sibling.id)
             trail.attempts += 1
             return
+        if lost:
+            trail.reopen(lost.position)
         file.gone = "rotated"
         trail.add(file, lost.successor if lost else _younger(trail, sibling))
         self._tell("resumed" if lost else "opened", trail, file)
@@ -350,6 +392,20 @@ def _younger(trail: Trail, sibling: Sibling) -> LogFile | None:
     """Return the first generation that nobody has read of yet and that was written to after the sibling."""
     unread = (each for each in trail.files if each.size and not each.offset)
     return next((each for each in unread if each.written > sibling.mtime_ns), None)
+
+
+def _at_rest(trail: Trail, opened: _Opened | None) -> tuple[Id, int] | None:
+    """Return the live log and how far it was read, if it lies where it lay at the last listing, or was left."""
+    if opened:
+        saved = opened.saved
+        same = saved is not None and saved.fingerprint.length and (saved.device, saved.inode) == opened.id
+        return (opened.id, opened.offset) if saved and same and saved.offset == opened.offset else None
+    return (trail.live.id, trail.live.offset) if trail.live and trail.live is trail.rested else None
+
+
+def _saved_generation(finished: Position) -> Generation:
+    there, proof = (finished.device, finished.inode), (finished.offset, finished.fingerprint, finished.anchor)
+    return Generation(there, finished.fingerprint, proof, size=finished.offset, latest=int(finished.seen * 1e9))
 
 
 def whereabouts(finished: Iterable[Position]) -> list[tuple[Position, Sibling | None]]:

@@ -6,6 +6,7 @@ rename into another directory and a compressed file are all the same to whoever 
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from bisect import bisect_left
@@ -105,26 +106,38 @@ def search(
     candidates: Iterable[Sibling],
     inode: int,
     taken: Container[Id],
+    seen: float = math.inf,
 ) -> tuple[content.Content, Sibling] | None:
-    """Return the first candidate that proves itself, opened: the inode we knew first, plain ones before compressed.
+    """Return the candidate that proves itself, opened: the inode we knew first, plain ones before compressed.
+
+    Where another inode was written later than ``seen`` (epoch seconds), and holds the same, it is the oldest such: what
+    follows may be as alike as one health check is to the next.
 
     Raises:
         OSError: none did, but one could not be read, or was renamed meanwhile: so nothing is known.
     """
     failed: OSError | None = None
+    found: tuple[content.Content, Sibling] | None = None
     for each in sorted(candidates, key=lambda each: (each.id[1] != inode, each.packed, -each.mtime_ns)):
-        if each.id in taken:
+        if each.id in taken or (found and found[1].age() <= each.age()):
             continue
         try:
-            if body := _proven(proof, each.path):
-                return body, each
+            body = _proven(proof, each.path)
         except content.UnusableFileError as error:
             log.warning("sibling.skipped", path=each.path, reason=str(error))
+            continue
         except OSError as error:
             failed = error
-    if failed:
+            continue
+        if body:
+            if found:
+                found[0].close()
+            found = body, each
+            if each.id[1] == inode or each.mtime_ns < seen * 1e9:
+                break
+    if failed and not found:
         raise failed
-    return None
+    return found
 
 
 def head(path: str, size: int, *, unpack: bool = True) -> bytes:

@@ -37,7 +37,7 @@ from logship.source.paths import Followed, Match
 from logship.source.report import Gauges
 from logship.source.search import Search
 from logship.source.siblings import Id
-from logship.source.trail import Finished, Timing, Trail, is_settled, position, unknown
+from logship.source.trail import Finished, Timing, Trail, generation, is_settled, position, unknown
 from logship.source.watch import EVERYTHING, Wakeup
 
 __all__ = ["Followed", "Tailer", "Timing"]
@@ -117,7 +117,7 @@ class Tailer:
         self._finished = Finished()
         positions = list(positions)
         for each in positions:
-            self._finished.put(each) if each.finished else self._saved.append(each)
+            self._finished.put(each, saved=True) if each.finished else self._saved.append(each)
         self._trails: dict[str, Trail] = {}
         self._queue: deque[Trail] = deque()
         self._open = OpenFiles(wakeup, timing, clock, unpack=once)
@@ -442,7 +442,7 @@ class Tailer:
                 self._finished.drop(finished)
                 self._saved.append(replace(finished, path=sibling.path, finished=False))
             else:
-                self._finished.put(replace(finished, path=sibling.path, seen=now))
+                self._finished.renew(finished, replace(finished, path=sibling.path, seen=now))
         self._meet_saved()
 
     # Looking: at paths and files.
@@ -684,7 +684,7 @@ class Tailer:
 
     def _finish(self, trail: Trail, file: LogFile) -> None:
         self._finished.put(replace(position(file, self._ledger, self._wall()), finished=True))
-        trail.heads.append(file.fingerprint())
+        trail.closed.append(generation(file, closed=True))
         self._remove(trail, file)
         self._metrics.file_events.labels("closed").inc()
         log.info("file.closed", path=file.path, source=file.source, size=file.size)

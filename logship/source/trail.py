@@ -14,13 +14,14 @@ from dataclasses import dataclass, field
 from logship.progress.checkpoint import Position
 from logship.progress.fingerprint import Anchor, Fingerprint
 from logship.progress.ledger import Ledger
+from logship.source.census import Generation
 from logship.source.file import LogFile
 from logship.source.paths import Followed
 from logship.source.quest import Wanted
 from logship.source.siblings import Id
 
-_HEADS = 64
-"""Generations whose fingerprints are remembered: more than a rotation keeps, few enough to compare with all."""
+_CLOSED = 64
+"""Generations that are remembered: more than a rotation keeps, few enough to compare with all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +70,10 @@ class Trail:
         live: the one that lies at the path now.
         saved: positions from the checkpoint that are not compared with what is there yet.
         lost: generations to be searched for.
-        heads: fingerprints of generations that were ours.
+        closed: generations that were read to their end, by this process.
         known: siblings when listed last; None: never listed.
+        listed_at: when that was (epoch seconds).
+        rested: the live generation at the last listing of which everything is known.
         named: siblings that the configuration names itself, not read yet.
         elsewhere: directories that generations were moved to.
         since: when the log was not there yet (epoch seconds), so that siblings which are younger are unread.
@@ -90,8 +93,10 @@ class Trail:
     live: LogFile | None = None
     saved: list[Position] = field(default_factory=list)
     lost: list[Lost] = field(default_factory=list)
-    heads: deque[Fingerprint] = field(default_factory=lambda: deque(maxlen=_HEADS))
+    closed: deque[Generation] = field(default_factory=lambda: deque(maxlen=_CLOSED))
     known: dict[Id, Fingerprint] | None = None
+    listed_at: float | None = None
+    rested: LogFile | None = None
     named: set[Id] = field(default_factory=set)
     elsewhere: set[str] = field(default_factory=set)
     since: float | None = None
@@ -137,40 +142,59 @@ class Trail:
         for file in self.files:
             file.assign(source.name, source.cut)
 
-    def ours(self) -> list[Fingerprint]:
-        """Return the fingerprints of all generations that are or were ours."""
-        now = [each.fingerprint() for each in self.files]
-        gone = [each.file.fingerprint() if each.file else each.position.fingerprint for each in self.lost]
-        return [*self.heads, *now, *gone]
+    def reopen(self, saved: Position) -> None:
+        """Forget that a generation was closed: it is read on."""
+        there = (saved.device, saved.inode)
+        same = (each for each in self.closed if each.id == there and each.fingerprint == saved.fingerprint)
+        if found := next(same, None):
+            self.closed.remove(found)
 
 
-@dataclass(slots=True)
 class Finished:
-    """Positions of files that were read to their end. An inode may be in it twice: it may have been used again."""
+    """Positions of files that were read to their end: ``before``, by the process that saved them, and by this one."""
 
-    _positions: dict[tuple[Id, str], Position] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self._positions: list[Position] = []
+        self._before: list[Position] = []
 
     def __iter__(self) -> Iterator[Position]:
-        return iter(list(self._positions.values()))
+        return iter([*self._before, *self._positions])
 
     def __len__(self) -> int:
-        return len(self._positions)
+        return len(self._before) + len(self._positions)
 
-    def put(self, position: Position) -> None:
-        """Remember a file, or what is new about it."""
-        self._positions[self._key(position)] = position
+    @property
+    def before(self) -> list[Position]:
+        """Those that were saved."""
+        return list(self._before)
+
+    def put(self, position: Position, *, saved: bool = False) -> None:
+        """Remember a file."""
+        (self._before if saved else self._positions).append(position)
+
+    def renew(self, position: Position, now: Position) -> None:
+        """Remember what is new about a file."""
+        for each in (self._before, self._positions):
+            if position in each:
+                each[each.index(position)] = now
+                return
 
     def drop(self, position: Position) -> None:
         """Forget a file."""
-        self._positions.pop(self._key(position), None)
+        for each in (self._before, self._positions):
+            if position in each:
+                each.remove(position)
+                return
 
     def at(self, id_: Id) -> list[Position]:
-        """Return what was finished under this device and inode."""
-        return [each for (there, _), each in self._positions.items() if there == id_]
+        """Return what was finished under this device and inode: it may have been used again."""
+        return [each for each in self if (each.device, each.inode) == id_]
 
-    @staticmethod
-    def _key(position: Position) -> tuple[Id, str]:
-        return (position.device, position.inode), position.fingerprint.digest
+
+def generation(file: LogFile, *, closed: bool = False) -> Generation:
+    """Return what tells a copy of this generation from another one."""
+    size = file.offset if closed else None
+    return Generation(file.id, file.fingerprint(), file.proof(), file.head, size=size, latest=file.written)
 
 
 def position(file: LogFile, ledger: Ledger, now: float) -> Position:

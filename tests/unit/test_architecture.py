@@ -61,6 +61,7 @@ FLOORS = {
     "logship.pipeline": 6,
     "logship.explain": 6,
     "logship.peers": 4,
+    "logship.wants": 5,
     "logship.checkup": 6,
     "logship.surroundings": 2,
     "logship.reach": 7,
