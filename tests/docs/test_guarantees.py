@@ -22,5 +22,5 @@ def test_events_in_the_log_on_the_page_exist() -> None:
     """`file.vanished` and the like are what the code logs."""
     named = set(re.findall(r"`((?:file|files|stop)\.[a-z_]+)`", PAGE))
     assert named
-    spoken = CODE + "".join(f'"file.{each}"' for each in ("resumed", "opened", "continued"))  # written with the event's name
+    spoken = CODE + "".join(f'"file.{each}"' for each in ("resumed", "opened", "continued"))  # written in parts
     assert not [name for name in named if f'"{name}"' not in spoken]
