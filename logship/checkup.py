@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from logship import peers, surroundings
+from logship import peers, surroundings, wants
 from logship.errors import Problem
 from logship.parser import detect
 from logship.parser.record import Parser
@@ -34,7 +34,7 @@ class Findings:
 
 def offline(plan: Plan) -> Findings:
     """Look around on this machine, without leaving it."""
-    findings = Findings(list(_of_state_dir(plan.settings.state_dir)))
+    findings = Findings([*_of_state_dir(plan.settings.state_dir), *wants.doubts(plan)])
     for source in plan.sources.values():
         _of_source(source, findings)
     findings.problems += surroundings.doubts(plan.settings)
@@ -102,6 +102,7 @@ def _of_lines(source: SourcePlan, path: Path, lines: list[bytes], where: str, fi
             return
         format_ = detected.format
         findings.notes.append(f"{path}: format {detected.name}, confidence {detected.confidence:.0%}")
+        findings.problems += wants.of_format(source, format_)
     parser = Parser(format_, source.client)
     found = [parser.parse(line) for line in lines]
     unparsed = sum(isinstance(each, Unparsed) and each.reason != "directive" for each in found)

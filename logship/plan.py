@@ -15,7 +15,6 @@ from logship.errors import ConfigError, Problem
 from logship.parser import formats, wrappers
 from logship.parser.client import ClientRule
 from logship.parser.formats import FormatError, LogFormat
-from logship.parser.record import Parser
 from logship.router import spam
 from logship.router.scrutiny import Memory, Scrutiny
 from logship.router.table import Rules, Table
@@ -153,14 +152,18 @@ def _compile_source(
     try:
         format_ = None if source.format == "auto" else formats.compile(source.format, wrapper=source.wrapper)
     except FormatError as error:
-        problems.append(Problem(f"{source.where}.format", str(error)))
+        inside = f".{error.below}" if error.below else ""
+        problems.append(Problem(f"{source.where}.format{inside}", str(error)))
         return None
     try:
         client = ClientRule(source.client_ip.trusted_proxies, source.client_ip.field, private=source.client_ip.private)
-        if format_ is not None:
-            Parser(format_, client)  # finds a `field` that the format does not have
     except FormatError as error:
-        problems.append(Problem(f"{source.where}.client_ip", str(error)))
+        problems.append(Problem(f"{source.where}.client_ip.trusted_proxies", str(error)))
+    try:
+        if format_ is not None:
+            formats.require_field(format_, source.client_ip.field)
+    except FormatError as error:
+        problems.append(Problem(f"{source.where}.client_ip.field", str(error)))
     if format_ is not None and source.site is None and not ("host" in format_.facts or str(source.format) in HOSTLESS):
         told = "the format does not hold the host, and there is no `site`; add site: https://..."
         problems.append(Problem(f"{source.where}.site", told))

@@ -423,7 +423,7 @@ class Section(Kind):
         self.meaning = meaning
         self.thing = thing
         self.partial = partial  # build from what there is, even if a key that must be given is missing
-        self.noun = f"a mapping of {thing}s ({', '.join(list(self.keys)[:3])}, ...)"
+        self.noun = f"a mapping of {thing}s ({', '.join(_some(list(self.keys)))})"
 
     @classmethod
     def of(
@@ -506,6 +506,10 @@ class Section(Kind):
     def inner(self) -> Iterable[tuple[str, Kind]]:
         """Return the kinds of the keys."""
         return [(f".{each.name}", each.kind) for each in self.keys.values()]
+
+
+def _some(names: list[str]) -> list[str]:
+    return names if len(names) <= 3 else [*names[:3], "..."]
 
 
 def documented(key: Key) -> dict[str, Any]:

@@ -106,14 +106,14 @@ def shown_duration(seconds: float) -> str:
 def whole_number(text: str) -> int:
     """Return a whole number written in decimal digits."""
     if not re.fullmatch(r"-?\d{1,12}", text, re.ASCII):
-        raise MisfitError(f"{quoted(text)} is no whole number")
+        raise MisfitError(f'{quoted(text)} is no whole number, as in "60"')
     return int(text)
 
 
 def number(text: str) -> float:
     """Return a number: ``5``, ``0.1``."""
     if not re.fullmatch(r"-?(\d{1,12}(\.\d{0,12})?|\.\d{1,12})", text, re.ASCII):
-        raise MisfitError(f"{quoted(text)} is no number")
+        raise MisfitError(f'{quoted(text)} is no number, as in "0.5"')
     return float(text)
 
 
@@ -179,7 +179,9 @@ def field_name(text: str) -> str:
 
 def prop_key(text: str) -> str:
     """Return the key of a prop: not blank, at most 300 bytes (the API's limit)."""
-    some_text(text)
+    if not text.strip():
+        raise MisfitError("a prop without a name; give it one")
+    printable(text)
     size = len(text.encode("utf-8", "surrogatepass"))
     if size > 300:
         raise MisfitError(f"this key has {size} bytes, and Plausible takes 300")
@@ -224,7 +226,7 @@ _OWN_HEADERS = ("connection", "content-length", "content-type", "host", "transfe
 def extra_header(text: str) -> str:
     """Return the name of a header that may be added to every request."""
     if header_name(text).lower() in _OWN_HEADERS:
-        raise MisfitError(f"{quoted(text)} is set by logship itself")
+        raise MisfitError(f"{quoted(text)} is set by logship itself; leave it out")
     return text
 
 
@@ -289,6 +291,10 @@ def listen(text: str) -> tuple[str, int]:
     return host_name(host, text).strip("[]"), int(port)
 
 
+_NO_NAME = 'holds no valid host name; letters, digits and hyphens between dots, as in "www.example.com"'
+_NO_HOST = 'holds neither a host name nor an IP address, as in "www.example.com" or "192.0.2.7"'
+
+
 def host_name(host: str, text: str) -> str:
     """Return a host as a browser sends it: lower case, IDN as punycode, an IPv6 address canonical in brackets.
 
@@ -299,7 +305,7 @@ def host_name(host: str, text: str) -> str:
     host = _ascii(host, text).lower().removesuffix(".")
     labels = host.split(".")
     if len(host) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
-        raise MisfitError(f"{quoted(text)} holds no valid host name")
+        raise MisfitError(f"{quoted(text)} {_NO_NAME}")
     return str(_address(host, text)) if labels[-1].isdigit() else host
 
 
@@ -307,7 +313,7 @@ def _address(address: str, text: str) -> ipaddress.IPv4Address | ipaddress.IPv6A
     try:
         return ipaddress.ip_address(address)
     except ValueError as error:
-        raise MisfitError(f"{quoted(text)} holds no valid IP address") from error
+        raise MisfitError(f"{quoted(text)} {_NO_HOST}") from error
 
 
 def _ascii(host: str, text: str) -> str:
@@ -318,13 +324,13 @@ def _ascii(host: str, text: str) -> str:
     try:
         return idna.encode(host, uts46=True).decode()
     except idna.IDNAError as error:
-        raise MisfitError(f"{quoted(text)} holds no valid host name") from error
+        raise MisfitError(f"{quoted(text)} {_NO_NAME}") from error
 
 
 def host_pattern(text: str) -> str:
     """Return a virtual host's name in lower case, in which ``*`` stands for any part."""
     if "/" in text or re.search(r":\d+$", text):
-        raise MisfitError(f"{quoted(text)} must be a host alone: no scheme, port or path")
+        raise MisfitError(f'{quoted(text)} must be a host alone, as in "www.example.com": no scheme, port or path')
     if not re.search(r"[*?[{]", text):
         return akin(text, host_name(text, text))
     if re.search(r"\s", text):
@@ -335,17 +341,27 @@ def host_pattern(text: str) -> str:
 def site(text: str) -> str:
     """Return scheme, host and port as a browser's origin: ``https://example.com``, no default port, no path."""
     if "://" not in text:
-        raise MisfitError(f"{quoted(text)} has no scheme{_write(text, f'https://{text}')}")
+        raise MisfitError(f"{quoted(text)} has no scheme{_with_scheme(text)}")
     url = _split(text)
     if url.path not in ("", "/") or url.query:
         raise MisfitError(f"{quoted(text)} has a path; a site is scheme and host{_write(text, _origin(url, text))}")
     return akin(text, _origin(url, text))
 
 
+def _with_scheme(text: str) -> str:
+    """Return what to write instead of a URL without a scheme: the same with one, if that would be a URL."""
+    better = f"https://{text}"
+    try:
+        _origin(_split(better), text)
+    except MisfitError:
+        return '; write scheme and host, as in "https://example.com"'
+    return _write(text, better)
+
+
 def api_url(text: str) -> str:
     """Return the complete URL of an events API: ``/api/event`` is added when there is no path."""
     if "://" not in text:
-        raise MisfitError(f"{quoted(text)} has no scheme{_write(text, f'https://{text}')}")
+        raise MisfitError(f"{quoted(text)} has no scheme{_with_scheme(text)}")
     url = _split(text)
     path = "/api/event" if url.path in ("", "/") else url.path
     return akin(text, _origin(url, text) + path + (f"?{url.query}" if url.query else ""))
@@ -369,7 +385,7 @@ def _split(text: str, *, userinfo: bool = False) -> SplitResult:
         url = urlsplit(text)
         port = url.port
     except ValueError as error:
-        raise MisfitError(f"{quoted(text)} is no URL") from error
+        raise MisfitError(f'{quoted(text)} is no URL, as "https://example.com:8443" is one') from error
     if url.scheme not in _PORTS:
         raise MisfitError(f"{quoted(text)} must begin with http:// or https://")
     if "@" in url.netloc and not userinfo:

@@ -246,6 +246,7 @@ _ADVICE = (
     ("unknown escape character", 'inside "..." a backslash must be doubled; or use single quotes'),
     ("expected ',' or ']'", 'a "[" is not closed; if it is part of a text, put the text in quotes'),
     ("expected ',' or '}'", 'a "{" is not closed; a text with braces, such as "{site}{path}", stands in quotes'),
+    ("did not find expected node content", 'a "[", "{" or "," stands before this, and no value follows'),
     ("could not find expected ':'", 'this is no "key: value"'),
     ("did not find expected key", "the indentation does not fit the lines above"),
     ("did not find expected '-' indicator", "the indentation does not fit the list above"),

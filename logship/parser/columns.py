@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from logship.parser.fields import KEY_FACTS, Field, FormatError
+from logship.parser.fields import KEY_FACTS, Field
 
 Raw = bytes | None
 Key = tuple[bytes, ...]
@@ -74,11 +74,7 @@ def _told_by_another(name: str, best: dict[str, int]) -> bool:
 def _chain(fields: Sequence[Field], best: dict[str, int], chain: str) -> int | None:
     if chain in ("x_forwarded_for", "http_x_forwarded_for"):
         return best.get("x_forwarded_for")
-    found = next((at for name in (chain, "http_" + chain) if (at := _named(fields, name)) is not None), None)
-    if found is None:
-        known = ", ".join(field.name for field in fields)
-        raise FormatError(f"client_ip.field: the format has no field {chain!r}; it has {known}")
-    return found
+    return next((at for name in (chain, "http_" + chain) if (at := _named(fields, name)) is not None), None)
 
 
 def _named(fields: Sequence[Field], name: str) -> int | None:

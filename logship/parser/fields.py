@@ -39,7 +39,14 @@ KEY_FACTS = ("request", "method", "target", "path", "query", "question", "protoc
 
 
 class FormatError(LogshipError):
-    """A format cannot be used; the text says why and what to do."""
+    """A format cannot be used; the text says why and what to do.
+
+    ``below`` is the path of keys inside of the format at which it is wrong, as ``json.ip``; empty: all of it.
+    """
+
+    def __init__(self, message: str, below: str = "") -> None:
+        super().__init__(message)
+        self.below = below
 
 
 @dataclass(frozen=True, slots=True)

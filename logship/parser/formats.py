@@ -28,6 +28,7 @@ from logship.parser.fields import FACTS, Field, FormatError, Piece, did_you_mean
 __all__ = ["FormatError", "LogFormat", "compile"]
 
 _REQUEST = ("request", "target", "path", "method")
+_CHAIN = frozenset(("x_forwarded_for", "http_x_forwarded_for"))
 _COMMON = '$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent'
 _COMBINED = _COMMON + ' "$http_referer" "$http_user_agent"'
 
@@ -167,6 +168,16 @@ def _require_client(facts: frozenset[str]) -> None:
             "the format does not hold the client's address, without which Plausible cannot count a visitor; "
             "add $remote_addr (nginx), %h (Apache) or the field client_ip (json, regex)"
         )
+
+
+def require_field(format: LogFormat, field: str) -> None:  # noqa: A002 - what it is called everywhere else
+    """Raise FormatError when a format has no such field for the word of proxies; labelled lines may hold any."""
+    if field in _CHAIN or format.any_log or format.logs & {field, f"http_{field}"}:
+        return
+    own = f"http_{field.lower().replace('-', '_')}"
+    hint = f' (did you mean "{own}"?)' if own in format.logs else did_you_mean(field, format.logs)
+    known = [piece.name for piece in format.pieces if isinstance(piece, Field)] or sorted(format.logs)
+    raise FormatError(f"the format has no field {field!r}{hint}; it has {', '.join(dict.fromkeys(known))}")
 
 
 def _nginx(text: str) -> Callable[[str], LogFormat]:

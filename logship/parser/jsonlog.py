@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import orjson
@@ -46,6 +46,13 @@ class Loader:
         except ValueError:
             return None
 
+    def plain_all(self, lines: Sequence[bytes]) -> list[object]:
+        """Return what `plain` does of each line."""
+        try:
+            return list(map(orjson.loads, lines))  # a NUL is no JSON
+        except ValueError:
+            return list(map(self.plain, lines))
+
     def load(self, line: bytes) -> object | Unparsed:
         """Return what a line holds; escapes and bytes that JSON does not allow are mended."""
         try:
@@ -67,13 +74,17 @@ def is_caddy_access(found: Mapping[str, Any]) -> bool:
 
 
 def check(keys: Mapping[str, str]) -> None:
-    """Raise FormatError for a field of ``{json: ...}`` that a record does not have."""
+    """Raise FormatError for fields of ``{json: ...}`` that a record does not have."""
+    known = [fact for fact in FACTS if fact != "question"]
+    if unknown := [field for field in keys if field not in known]:
+        told = ", ".join(f"{field!r}{did_you_mean(field, known)}" for field in unknown)
+        fields = "fields" if len(unknown) > 1 else "field"
+        raise FormatError(f"json: unknown {fields} {told}; known are {', '.join(known)}", f"json.{unknown[0]}")
     for field, key in keys.items():
-        if field not in FACTS or field == "question":
-            known = ", ".join(fact for fact in FACTS if fact != "question")
-            raise FormatError(f"json: unknown field {field!r}{did_you_mean(field, FACTS)}; known are {known}")
         if not isinstance(key, str) or not key:
-            raise FormatError(f"json.{field}: expected a key of the log's JSON, dotted for one inside an object")
+            raise FormatError(
+                f"json.{field}: expected a key of the log's JSON, dotted for one inside an object", f"json.{field}"
+            )
 
 
 # A string that is never closed is one token too, lest each of its quotes be tried as the beginning of one.

@@ -18,7 +18,7 @@ def fields(pattern: str) -> tuple[Field, ...]:
     """Return the named groups of a pattern as fields. Raises FormatError."""
     groups = [name.decode() for name in _compiled(pattern).groupindex]
     if not groups:
-        raise FormatError("regex: no named groups; write (?P<client_ip>...), (?P<request>...) and so on")
+        raise FormatError("regex: no named groups; write (?P<client_ip>...), (?P<request>...) and so on", "regex")
     return tuple(Field(name, name if name in FACTS else "", reader="any") for name in groups)
 
 
@@ -55,4 +55,4 @@ def _compiled(pattern: str) -> Any:
     except re2.error as error:
         reason = error.args[0]
         text = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else reason
-        raise FormatError(f"regex: {text} (RE2 syntax: no look-around and no back-references)") from None
+        raise FormatError(f"regex: {text} (RE2 syntax: no look-around and no back-references)", "regex") from None

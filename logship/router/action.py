@@ -212,13 +212,17 @@ class _Compiler:
             template = compile_template(text)
         except TemplateError as error:
             self._fault(key, str(error))
+            self._refuse_unknown(key, error.groups)
             return _EMPTY
         self.log_fields |= template.log_fields
         self.reads_groups |= bool(template.groups)
-        for name in sorted(template.groups - self._groups):
+        self._refuse_unknown(key, template.groups)
+        return template
+
+    def _refuse_unknown(self, key: str, groups: frozenset[str]) -> None:
+        for name in sorted(groups - self._groups):
             known = ", ".join(sorted(self._groups)) or 'none; name one with (?P<NAME>...) in a "re:" condition'
             self._fault(key, f"{{match.{name}}}: no regular expression of this rule has such a group (groups: {known})")
-        return template
 
     def optional(self, key: str, text: str | None) -> Template | None:
         return None if text is None else self.template(key, text)
@@ -253,11 +257,6 @@ class _Compiler:
         return template
 
     def props(self, props: Mapping[str, str]) -> tuple[tuple[str, Template], ...]:
-        if len(props) > event.PROPS:
-            self._fault("props", f"{len(props)} props, but the API takes {event.PROPS}")
-        for key in props:
-            if not key.strip() or len(key.encode("utf-8", "replace")) > event.KEY_BYTES:
-                self._fault("props", f"the key {key[:40]!r} is blank or longer than the API's {event.KEY_BYTES} bytes")
         return tuple((key, self.template(f"props.{key}", text)) for key, text in props.items())
 
     def revenue(self, rule: RuleSettings) -> tuple[Template, Template] | None:

@@ -14,8 +14,6 @@ from logship.records import raw, readable
 URL_BYTES = 2000
 VALUE_BYTES = 2000  # of a referrer and of a prop's value
 NAME_CHARACTERS = 120
-KEY_BYTES = 300
-PROPS = 30
 USER_AGENT_BYTES = 2000  # not the API's: a proxy in front refuses a header line of 8 KiB, and no browser's is longer
 
 # A browser leaves these as they are; "%" too, so that escapes stay, complete or not.

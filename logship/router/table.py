@@ -180,6 +180,20 @@ class Table:
             reasons.add("no_rule")
         return reasons.pop() if len(reasons) == 1 else None
 
+    def sends_nothing(self, lacking: frozenset[str]) -> bool:
+        """Tell whether no line without these fields of a record becomes an event, whatever else it holds."""
+        nameless = "user_agent" in lacking
+        unknown = _BEYOND_COURSE | COURSE_FIELDS | {"bot"}
+        for judge, rule in self._judged(frozenset(unknown - lacking - ({"bot"} if nameless else frozenset()))):
+            held = judge(Record())
+            if held is False:
+                continue
+            if rule.send is not None and not (nameless and rule.send.user_agent is None):
+                return False
+            if held and not rule.continues:
+                return True
+        return True
+
     def explain(self, record: Record) -> Explanation:
         """Tell every rule in order with each condition's outcome and why; ends in the same Decision as `route`."""
         ours = self._site.is_ours(record)

@@ -16,7 +16,11 @@ from logship.router import audience, query
 
 
 class TemplateError(ValueError):
-    """The template cannot be read. The text is for people."""
+    """The template cannot be read. The text is for people; ``groups`` are those that it reads all the same."""
+
+    def __init__(self, message: str, groups: frozenset[str] = frozenset()) -> None:
+        super().__init__(message)
+        self.groups = groups
 
 
 @dataclass(slots=True)
@@ -48,6 +52,8 @@ class Template:
 def compile_template(text: str) -> Template:
     """Compile a template. Raises TemplateError."""
     parts, names = _parts(text)
+    if unknown := [name for name in dict.fromkeys(names) if not _is_known(name)]:
+        raise TemplateError(_told_unknown(unknown), _after("match.", names))
     fields = [_field(part) if name else part for part, name in parts]
     if not names:
         constant = "".join(part for part, _ in parts)
@@ -84,12 +90,21 @@ def _field(name: str) -> Field:
     if name in _FIELDS:
         return _FIELDS[name]
     family, _, member = name.partition(".")
-    if family in _FAMILIES and member:
-        return _FAMILIES[family](member)
+    return _FAMILIES[family](member)
+
+
+def _is_known(name: str) -> bool:
+    family, _, member = name.partition(".")
+    return name in _FIELDS or (family in _FAMILIES and member != "")
+
+
+def _told_unknown(names: list[str]) -> str:
+    """Return what to say of fields that there are none: all of them, and what is known once."""
     known = [*_FIELDS, *(f"{family}.NAME" for family in _FAMILIES)]
-    near = difflib.get_close_matches(name, known, 1)
-    hint = f'did you mean "{{{near[0]}}}"?' if near else "known: " + ", ".join(f"{{{each}}}" for each in known)
-    raise TemplateError(f"unknown field {{{name}}} ({hint})")
+    near = {name: difflib.get_close_matches(name, known, 1) for name in names}
+    told = [f"{{{name}}}" + (f' (did you mean "{{{near[name][0]}}}"?)' if near[name] else "") for name in names]
+    listed = "" if all(near.values()) else f" (known: {', '.join(f'{{{each}}}' for each in known)})"
+    return f"unknown {'fields' if len(names) > 1 else 'field'} {', '.join(told)}{listed}"
 
 
 def _after(prefix: str, names: list[str]) -> frozenset[str]:

@@ -151,6 +151,15 @@ def test_a_file_in_no_known_format_is_counted_as_such():
     assert (sifted.lines, sifted.unparsed.total(), sifted.detected) == (2, 2, None)
 
 
+def test_a_format_without_the_field_of_the_proxies_word_ends_nothing():
+    """What is found in a log may lack what `client_ip.field` names: its lines have no visitor, the daemon goes on."""
+    rules = Rules([RuleSettings(preset="pageviews")], destinations=["plausible"])
+    table = Table(rules, SourceSettings("web", ("/x",), site="https://example.com"))
+    made = Sieve(table, ClientRule(["203.0.113.0/24"], "http_cf_connecting_ip"))
+    sifted = made.sift(chunk(line() * 3), 0.0)
+    assert dict(sifted.dropped) == {"no_client_ip": 3}
+
+
 def test_a_file_that_fits_two_formats_equally_is_asked_about():
     """Half of the lines in one format, half in another: to choose would be to lose half of the visits in silence."""
     mixed = line("/a") + line("/b")[:-1].replace(b' "-" ', b"").split(b'"Moz')[0] + b"\n"

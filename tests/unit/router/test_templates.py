@@ -71,6 +71,8 @@ def test_the_page_of_a_download_is_its_own_url_when_it_came_from_elsewhere():
     [
         ("{paht}", 'unknown field {paht} (did you mean "{path}"?)'),
         ("{zzz}", "unknown field {zzz} (known: {url}, {site}, {host},"),
+        ("{paht} {hots}", 'unknown fields {paht} (did you mean "{path}"?), {hots} (did you mean "{host}"?)'),
+        ("{zzz} {paht} {zzz}", 'unknown fields {zzz}, {paht} (did you mean "{path}"?) (known: {url}, {site},'),
         ("{query}", 'unknown field {query} (did you mean "{query.NAME}"?)'),
         ("{log.}", "unknown field {log.}"),
         ("{}", "unknown field {}"),
