@@ -190,6 +190,7 @@ class Pipeline:
         await self._sifting.feed(self._tailer.chunks(), self._take)
 
     async def _take(self, chunk: Chunk, sifted: Sifted) -> None:
+        self._leave_out_settled(chunk, sifted)
         deliveries = self._open(chunk, sifted)
         self._count(chunk, sifted, events=sum(map(len, deliveries.values())))
         if self.tap.listened:
@@ -198,6 +199,16 @@ class Pipeline:
         for name, batch in deliveries.items():
             self._metrics.events_routed.labels(name).inc(len(batch))
             await (destinations.get(name) or self._retired[name]).add(batch)
+
+    def _leave_out_settled(self, chunk: Chunk, sifted: Sifted) -> None:
+        """Leave out what an earlier life has settled: it is read again only for a line before it that was not."""
+        reach = self._ledger.known(chunk.file)
+        if reach is None:
+            return
+        ends = [*(start for start, _ in sifted.survivors[1:]), chunk.end]
+        left = [each for each, end in zip(sifted.survivors, ends, strict=False) if not reach.settles(each[0], end)]
+        sifted.lines -= len(sifted.survivors) - len(left)
+        sifted.survivors = left
 
     def _open(self, chunk: Chunk, sifted: Sifted) -> Mapping[str, Sequence[Delivery]]:
         """Open the spans of a chunk's survivors, before the first of their deliveries is queued."""

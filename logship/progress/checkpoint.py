@@ -14,7 +14,7 @@ import os
 import threading
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from fcntl import LOCK_EX, LOCK_NB, flock
 from hashlib import sha256
@@ -26,6 +26,7 @@ import structlog
 from logship import durable
 from logship.errors import StateError
 from logship.progress.fingerprint import Anchor, Fingerprint
+from logship.progress.ledger import Reach
 
 VERSION = 1
 NEWEST = "checkpoint.json"
@@ -48,7 +49,10 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where reading of one file resumes, and what proves that it is the same file. ``seen``: epoch seconds."""
+    """Where reading of one file resumes, and what proves that it is the same file. ``seen``: epoch seconds.
+
+    ``reach`` tells what is settled beyond the offset, and is used only where ``reach_anchor`` matches at its end.
+    """
 
     source: str
     path: str
@@ -59,6 +63,8 @@ class Position:
     anchor: Anchor
     seen: float
     finished: bool = False
+    reach: Reach | None = None
+    reach_anchor: Anchor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,12 +311,16 @@ def _checksum(body: bytes) -> str:
     return "sha256:" + sha256(body).hexdigest()
 
 
-_FIELDS = tuple(field.name for field in fields(Position))
+_PLAIN = ("source", "path", "device", "inode", "offset", "seen", "finished")
 
 
 def _plain(position: Position) -> dict[str, Any]:
-    written = {name: getattr(position, name) for name in _FIELDS}
-    return written | {"fingerprint": _proof(position.fingerprint), "anchor": _proof(position.anchor)}
+    written = {name: getattr(position, name) for name in _PLAIN}
+    written |= {"fingerprint": _proof(position.fingerprint), "anchor": _proof(position.anchor)}
+    if position.reach is None or position.reach_anchor is None:
+        return written
+    reach = {"end": position.reach.end, "open": position.reach.open, "anchor": _proof(position.reach_anchor)}
+    return written | {"reach": reach}
 
 
 def _proof(proof: Fingerprint | Anchor) -> dict[str, Any]:
@@ -319,12 +329,18 @@ def _proof(proof: Fingerprint | Anchor) -> dict[str, Any]:
 
 def _position(written: dict[str, Any]) -> Position:
     """Read what this version knows; a later release may say more under the same version."""
-    fingerprint, anchor = written["fingerprint"], written["anchor"]
-    proofs = {
-        "fingerprint": Fingerprint(fingerprint["length"], fingerprint["digest"]),
-        "anchor": Anchor(anchor["length"], anchor["digest"]),
-    }
-    return Position(**{name: written[name] for name in _FIELDS} | proofs)
+    fingerprint, reach = written["fingerprint"], written.get("reach")
+    return Position(
+        **{name: written[name] for name in _PLAIN},
+        fingerprint=Fingerprint(fingerprint["length"], fingerprint["digest"]),
+        anchor=_anchor(written["anchor"]),
+        reach=Reach(reach["end"], tuple(reach["open"])) if reach else None,
+        reach_anchor=_anchor(reach["anchor"]) if reach else None,
+    )
+
+
+def _anchor(written: dict[str, Any]) -> Anchor:
+    return Anchor(written["length"], written["digest"])
 
 
 # The lock

@@ -3,22 +3,45 @@
 Spans tile what was read of a file; the watermark is the start of the oldest span still open, or what was read when
 none is. That one sentence is the guarantee: a later success cannot leap over an earlier line, because settled spans
 leave the queue at its head only. What no delivery depends on (dropped, unparsed, blank lines) never becomes a span.
+
+One event may be stuck for hours while all others go on. What they have settled beyond the watermark is the `Reach`: it
+is saved as well, so that a restart sends again what is open, and not all that came after it.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from logship.records import Span
 
+# Settled spans behind an open one are of no use any more: let go when they are the most of what is kept.
+_FEW = 4096
+# What a reach names: far above what two batches hold, and some 100 KB in the checkpoint.
+_MOST_OPEN = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How far a file was read. What begins before ``end`` is settled, but for the lines at ``open``, ascending."""
+
+    end: int
+    open: tuple[int, ...] = ()
+
+    def settles(self, start: int, end: int) -> bool:
+        """Tell whether the lines from ``start`` on, up to ``end``, are known to be settled."""
+        at = bisect_left(self.open, start)
+        return start < self.end and not (at < len(self.open) and self.open[at] < end)
+
 
 @dataclass(slots=True)
 class _File:
-    """One generation being read: its open spans in order of the file, settled ones behind an open one included."""
+    """One generation being read: its open spans in order of the file, and settled ones behind an open one."""
 
     read_to: int
+    known: Reach | None = None  # from an earlier life, until all of it was read again
     spans: deque[Span] = field(default_factory=deque)
     unsettled: int = 0
     reads: deque[tuple[int, float]] = field(default_factory=deque)  # (end, read at) of chunks that may hold open spans
@@ -26,10 +49,28 @@ class _File:
     def watermark(self) -> int:
         return self.spans[0].start if self.spans else self.read_to
 
+    def reach(self) -> Reach:
+        starts, end = [span.start for span in self.spans if span.parts], self.read_to
+        if self.known is not None and self.known.end > end:
+            starts += [start for start in self.known.open if start >= end]
+            end = self.known.end
+        if len(starts) > _MOST_OPEN:
+            end = starts[_MOST_OPEN]
+        return Reach(end, tuple(starts[:_MOST_OPEN]))
+
     def drop_settled(self) -> None:
         spans = self.spans
         while spans and not spans[0].parts:
             spans.popleft()
+
+    def tidy(self) -> None:
+        """Let go of what is settled behind an open span: one that is stuck would hold all that comes after it."""
+        if max(len(self.spans), len(self.reads)) <= 2 * self.unsettled + _FEW:
+            return
+        self.spans = deque(span for span in self.spans if span.parts)
+        ends = [end for end, _ in self.reads]
+        holding = {bisect_right(ends, span.start) for span in self.spans}
+        self.reads = deque(read for number, read in enumerate(self.reads) if number in holding)
 
     def forget_settled_reads(self) -> None:
         settled, reads = self.watermark(), self.reads
@@ -44,11 +85,14 @@ class Ledger:
         self._files: dict[int, _File] = {}
         self._last = 0  # FileKeys ascend
 
-    def begin(self, file: int, offset: int) -> None:
-        """Start a generation of a file that is read from ``offset`` on. A FileKey begins once: else ValueError."""
+    def begin(self, file: int, offset: int, known: Reach | None = None) -> None:
+        """Start a generation of a file that is read from ``offset`` on. A FileKey begins once: else ValueError.
+
+        ``known`` is what was saved of it: the caller asks `known` which lines are settled already, and opens none.
+        """
         if file in self._files:
             raise ValueError(f"file {file} has begun already")
-        self._files[file] = _File(read_to=offset)
+        self._files[file] = _File(read_to=offset, known=known)
         self._last = max(self._last, file)
 
     def open(self, file: int, start: int, end: int, parts: Sequence[tuple[int, int]], now: float = 0.0) -> list[Span]:
@@ -70,11 +114,14 @@ class Ledger:
             raise ValueError(f"file {file} is read to {entry.read_to}, and {start} to {end} does not follow")
         spans = _tile(file, start, end, parts)
         entry.read_to = end
+        if entry.known is not None and entry.known.end <= end:
+            entry.known = None
         if spans:
             entry.forget_settled_reads()
             entry.spans.extend(spans)
             entry.unsettled += len(spans)
             entry.reads.append((end, now))
+            entry.tidy()
         return spans
 
     def settle(self, spans: Iterable[Span]) -> None:
@@ -97,6 +144,15 @@ class Ledger:
     def watermark(self, file: int) -> int:
         """Return the low watermark: every byte before it is settled."""
         return self._files[file].watermark()
+
+    def reach(self, file: int) -> Reach:
+        """Return what is settled, and what is not, as far as the file was read: in this life, or in the one before."""
+        return self._files[file].reach()
+
+    def known(self, file: int) -> Reach | None:
+        """Return what an earlier life has settled of what is being read again; None: there is no such thing."""
+        entry = self._files.get(file)
+        return entry.known if entry is not None else None
 
     def read_to(self, file: int) -> int:
         """Return the end of what was read so far."""

@@ -68,6 +68,7 @@ class LogFile:
         self._print = Fingerprint.of(self._head)
         self._before = _before(content, offset)
         self._saved = offset, Anchor.of(self._before)
+        self._reached: tuple[int, Anchor] | None = None  # the end of what a saved reach tells of, or was asked for last
         self._marks: list[tuple[int, bytes]] = []  # of a file that is costly to read again: offsets, for anchors
         self._state = 0, 0, 0
         self._enter(content)
@@ -209,6 +210,17 @@ class LogFile:
             self._saved = self._anchor(watermark) or self._saved
         return self._saved[0], self.fingerprint(), self._saved[1]
 
+    def reached(self, end: int, anchor: Anchor) -> None:
+        """Note how far it was read in an earlier life, with the proof, for as long as that is not read again."""
+        self._reached = end, anchor
+
+    def anchor_at(self, end: int) -> Anchor | None:
+        """Return the anchor of the end of what was read; None where it cannot be had at present."""
+        if self._reached is None or self._reached[0] != end:
+            before = self._bytes_before(end)
+            self._reached = (end, Anchor.of(before)) if before is not None else None
+        return self._reached[1] if self._reached else None
+
     def detach(self) -> Content | None:
         """Give the content away."""
         content, self.content, self.ready = self.content, None, False
@@ -277,12 +289,25 @@ class LogFile:
             settled = [mark for mark in self._marks if mark[0] <= watermark]
             del self._marks[: max(len(settled) - 1, 0)]
             return (settled[-1][0], Anchor.of(settled[-1][1])) if settled else None
+        before = self._read_before(self.content, watermark)
+        return (watermark, Anchor.of(before)) if before is not None else None
+
+    def _bytes_before(self, end: int) -> bytes | None:
+        if end == self.offset:
+            return self._before
+        if self.content is None:
+            return None
+        if self.content.packed or self.far:
+            return next((before for at, before in self._marks if at == end), None)
+        return self._read_before(self.content, end)
+
+    def _read_before(self, content: Content, offset: int) -> bytes | None:
         try:
-            before = _before(self.content, watermark)
-            self._check(self.content, self.size)
+            before = _before(content, offset)
+            self._check(content, self.size)
         except (OSError, TruncatedError):
             return None
-        return watermark, Anchor.of(before)
+        return before
 
 
 def proves(content: Content, proof: Proof) -> bool:

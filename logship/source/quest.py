@@ -26,11 +26,16 @@ _CLOCKS = 1_000_000_000  # ns: file times lag the wall clock by a tick, and remo
 
 @dataclass(slots=True)
 class Wanted:
-    """What is looked for: a proof, the inode it had, and when it was last seen in its place (epoch seconds)."""
+    """What is looked for: a proof, the inode it had, and when it was last seen in its place (epoch seconds).
+
+    ``reach`` is what has to be proved besides for ``reached`` to be true of what was found.
+    """
 
     proof: Proof
     id: Id
     seen: float
+    reach: Proof | None = None
+    reached: bool = False
     found: tuple[Content, Sibling] | None = None
     failed: str = ""
 
@@ -124,6 +129,7 @@ class Quest:
             wanted.failed = str(error)
         if wanted.found:
             self.taken.add(wanted.found[1].id)
+            wanted.reached = _reaches(wanted.found[0], wanted)
 
     def _list(self, there: list[Sibling]) -> None:
         """List what is there. What is new and cannot be read is left out, so that the next quest asks for it again."""
@@ -217,3 +223,13 @@ class Quest:
         seen = [] if found else [wanted.seen for wanted in self.wanted]
         since = math.inf if self.since is None else self.since * 1e9 - _CLOCKS
         return min(max(found, default=math.inf), max(seen, default=math.inf) * 1e9 - _CLOCKS, since)
+
+
+def _reaches(found: Content, wanted: Wanted) -> bool:
+    """Tell whether it holds what lies further on. A compressed file is unpacked up to there, and once more to here."""
+    if wanted.reach is None:
+        return False
+    try:
+        return proves(found, wanted.reach) and proves(found, wanted.proof)
+    except OSError:
+        return False

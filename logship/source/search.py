@@ -28,7 +28,7 @@ from logship.source.file import LogFile
 from logship.source.openfiles import OpenFiles, is_out_of_descriptors
 from logship.source.quest import Quest
 from logship.source.siblings import Id, Sibling
-from logship.source.trail import Finished, Lost, Timing, Trail, generation, position
+from logship.source.trail import Finished, Lost, Timing, Trail, generation, position, reach_of
 
 _ATTEMPTS = 60
 """Searches, one at each scan, after which a sibling that cannot be read is given up: ten minutes."""
@@ -236,7 +236,9 @@ class Search:
         if opened.id in self._open.by_id:
             opened.content.close()
             return
-        file = self._begin(trail, trail.path, opened.content, opened.offset)
+        saved = opened.saved if opened.saved and opened.saved.offset == opened.offset else None
+        reached = saved and _reaches(opened.content, saved)
+        file = self._begin(trail, trail.path, opened.content, opened.offset, saved if reached else None)
         if file is None:
             trail.saved += [opened.saved] if opened.saved else []
             return
@@ -289,6 +291,7 @@ class Search:
         trail.lost, lost = [], trail.lost
         entries: list[tuple[Sibling, Lost | None, content.Content | None]] = [(one, None, None) for one in quest.unread]
         for one, wanted in zip(lost, quest.wanted, strict=True):
+            one.reached = wanted.reached
             if wanted.found:
                 entries.append((wanted.found[1], one, wanted.found[0]))
             elif self._is_hopeless(one, failed=bool(wanted.failed)):
@@ -343,7 +346,8 @@ class Search:
         if lost and lost.file:
             lost.file.path = sibling.path
             return lost.file
-        return self._begin(trail, sibling.path, body, lost.position.offset if lost else 0)
+        reached = lost.position if lost and lost.reached else None
+        return self._begin(trail, sibling.path, body, lost.position.offset if lost else 0, reached)
 
     def _is_hopeless(self, lost: Lost, *, failed: bool) -> bool:
         """Tell whether to stop searching: a copy is there at once or never, but a saved file may be mounted again."""
@@ -362,15 +366,21 @@ class Search:
         if file.behind:
             log.error("file.bytes_lost", path=trail.path, bytes=file.behind, meaning="truncated before they were read")
 
-    def _begin(self, trail: Trail, path: str, body: content.Content, offset: int) -> LogFile | None:
-        """Begin a generation. None: it could be opened, but not read."""
+    def _begin(
+        self, trail: Trail, path: str, body: content.Content, offset: int, reached: Position | None = None
+    ) -> LogFile | None:
+        """Begin a generation. None: it could be opened, but not read. ``reached``: whose reach was proved."""
         try:
             file = LogFile(next(self._keys), trail.source.name, path, body, offset, trail.source.cut)
         except OSError as error:
             body.close()
             self.fail(trail, error)
             return None
-        self._ledger.begin(file.key, offset)
+        if reached is not None and reached.reach is not None and reached.reach_anchor is not None:
+            self._ledger.begin(file.key, offset, reached.reach)
+            file.reached(reached.reach.end, reached.reach_anchor)
+        else:
+            self._ledger.begin(file.key, offset)
         return file
 
     def _tell(self, event: str, trail: Trail, file: LogFile) -> None:
@@ -378,6 +388,15 @@ class Search:
         self._metrics.file_events.labels(event).inc()
         more = {} if file.path == trail.path else {"of": trail.path}
         log.info(f"file.{event}", path=file.path, offset=file.offset, unread_bytes=file.behind, **more)
+
+
+def _reaches(body: content.Content, saved: Position) -> bool:
+    """Tell whether what was saved of lines beyond the offset holds."""
+    proof = reach_of(saved)
+    try:
+        return proof is not None and files.proves(body, proof)
+    except OSError:
+        return False
 
 
 def _renamed(trail: Trail, old: LogFile) -> bool:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from logship.progress.checkpoint import Position
 from logship.progress.fingerprint import Anchor, Fingerprint
 from logship.progress.ledger import Ledger
 from logship.source.census import Generation
-from logship.source.file import LogFile
+from logship.source.file import LogFile, Proof
 from logship.source.paths import Followed
 from logship.source.quest import Wanted
 from logship.source.siblings import Id
@@ -46,18 +46,20 @@ class Lost:
     """A generation whose bytes are not where they were.
 
     ``file``: it was being read; None: it was saved. ``successor``: what is there now, and is to be read after it.
+    ``reached``: it was found, and what was saved of lines beyond the offset holds.
     """
 
     position: Position
     file: LogFile | None = None
     since: float = 0.0
     successor: LogFile | None = None
+    reached: bool = False
 
     def wanted(self) -> Wanted:
         """Return what a quest needs to know."""
         saved = self.position
         proof = self.file.proof() if self.file else (saved.offset, saved.fingerprint, saved.anchor)
-        return Wanted(proof, (saved.device, saved.inode), saved.seen)
+        return Wanted(proof, (saved.device, saved.inode), saved.seen, None if self.file else reach_of(saved))
 
 
 @dataclass(slots=True, eq=False)
@@ -198,10 +200,20 @@ def generation(file: LogFile, *, closed: bool = False) -> Generation:
 
 
 def position(file: LogFile, ledger: Ledger, now: float) -> Position:
-    """Return where reading of a generation resumes: where all before is settled."""
+    """Return where reading of a generation resumes: where all before is settled, with what is settled beyond it."""
     offset, fingerprint, anchor = file.position_at(ledger.watermark(file.key))
     finished = file.ended and offset == file.offset
-    return Position(file.source, file.path, file.device, file.inode, offset, fingerprint, anchor, now, finished)
+    left = Position(file.source, file.path, file.device, file.inode, offset, fingerprint, anchor, now, finished)
+    reach = ledger.reach(file.key)
+    proof = file.anchor_at(reach.end) if reach.end > offset else None
+    return replace(left, reach=reach, reach_anchor=proof) if proof is not None else left
+
+
+def reach_of(saved: Position) -> Proof | None:
+    """Return what proves that what was saved of lines beyond the offset holds, too; None: nothing was."""
+    if saved.reach is None or saved.reach_anchor is None:
+        return None
+    return saved.reach.end, saved.fingerprint, saved.reach_anchor
 
 
 def unknown(trail: Trail) -> list[Position]:

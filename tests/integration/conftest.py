@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import shutil
 import signal
 import socket
@@ -15,13 +16,16 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
+
+from logship.progress.checkpoint import Checkpoint, Position
 
 LOGSHIP = Path(sys.executable).with_name("logship")
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0"
@@ -424,3 +428,50 @@ def recorder(tmp_path: Path) -> Iterator[tuple[str, Path]]:
     yield f"http://127.0.0.1:{port}", record
     process.terminate()
     process.wait(60)
+
+
+class Committed:
+    """What is settled by what is on disk: before an offset, or known beyond it. Reads each log once, by its inode.
+
+    What was seen to be committed once stays it: a file that was compressed since has another inode.
+    """
+
+    def __init__(self, log: Path, state: Path) -> None:
+        self.log, self.state = log, state
+        self.paths: set[str] = set()
+        self._lines: dict[int, list[tuple[int, str]]] = {}  # by inode: lines not committed, where they begin
+        self._read: Counter[int] = Counter()
+
+    def look(self) -> set[str]:
+        """Return the paths of all requests that are committed now, or were."""
+        for path in [each for each in self.log.parent.glob(f"{self.log.name}*") if each.suffix != ".gz"]:
+            with path.open("rb") as file:
+                self._take(file.fileno(), file)
+        if self.state.exists():
+            checkpoint = Checkpoint.open(self.state, read_only=True)
+            for position in checkpoint.positions:
+                self._commit(position)
+            checkpoint.close()
+        return self.paths
+
+    def _take(self, descriptor: int, file: BinaryIO) -> None:
+        inode = os.fstat(descriptor).st_ino
+        file.seek(self._read[inode])
+        lines = self._lines.setdefault(inode, [])
+        for line in file.read().splitlines(keepends=True):
+            if line.endswith(b"\n"):
+                lines.append((self._read[inode], line.split(b'"', 2)[1].split(b" ")[1].decode()))
+                self._read[inode] += len(line)
+
+    def _commit(self, position: Position) -> None:
+        reach, lines = position.reach, self._lines.get(position.inode, [])
+        open_ = set(reach.open) if reach else set()
+        settled = max(position.offset, reach.end) if reach else position.offset
+        self.paths.update(path for start, path in lines if start < settled and start not in open_)
+        self._lines[position.inode] = [each for each in lines if each[0] >= settled or each[0] in open_]
+
+
+@pytest.fixture
+def committed() -> type[Committed]:
+    """What the checkpoint of a state directory says of a log."""
+    return Committed

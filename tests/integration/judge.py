@@ -1,25 +1,23 @@
 """Compare what a web server served, what logship sent, and what the receiver stored. Knows no more than that.
 
-python judge.py SERVED SENT STORED KILLS CONNECTIONS prints one line, and exits 0 when it adds up. SERVED holds a path a
-line; SENT the record of the proxy (time, fate, path); STORED the pathnames that the receiver has, one a line; KILLS the
-times of the kills. The rules:
+python judge.py SERVED SENT STORED KILLS prints one line, and exits 0 when it adds up. SERVED holds a path a line; SENT
+the record of the proxy (time, fate, path); STORED the pathnames that the receiver has; KILLS a line a kill: its
+time, and how many paths the checkpoint knew to be settled. The rules:
 
     lost       served, and not stored: none
     invented   stored, and not served, or stored without having been sent: none
-    doubled    stored more than once: at most the requests whose answer the proxy withheld or that came late, and for
-               each kill those of the last seconds (`CHECKPOINT`) and one a connection
+    doubled    stored more than once: at most the requests whose answer the proxy withheld, or wrote to somebody who was
+               gone (killed, or tired of waiting), and for each kill what had been sent and was not committed
+
+No rule speaks of seconds: a machine that is busy with other things doubles nothing by that.
 """
 
 import sys
 from collections import Counter
 from pathlib import Path
 
-# Seconds: the checkpoint is two behind, and an answer that never comes holds it back for five more; the rest is for
-# machines that have other things to do.
-CHECKPOINT = 12.0
 
-
-def judge(served: list[str], sent: list[str], stored: list[str], kills: list[float], connections: int) -> list[str]:
+def judge(served: list[str], sent: list[str], stored: list[str], kills: list[str]) -> list[str]:
     records = [line.split(" ", 2) for line in sent]
     carried = [(float(at), fate, path) for at, fate, path in records if fate in ("forwarded", "cut", "stalled")]
     asked, got = Counter(served), Counter(stored)
@@ -27,9 +25,11 @@ def judge(served: list[str], sent: list[str], stored: list[str], kills: list[flo
     lost, invented = asked.keys() - got.keys(), got.keys() - asked.keys()
     unsent = [path for path, times in got.items() if times > went[path]]
     doubled = got.total() - len(got)
-    withheld = sum(fate in ("cut", "stalled", "late") for _, fate, _ in records)
-    records = [each for each in records if each[1] != "late"]
-    repeated = sum(connections + sum(kill - CHECKPOINT <= at <= kill for at, _, _ in carried) for kill in kills)
+    withheld = sum(fate in ("cut", "stalled", "unheard") for _, fate, _ in records)
+    records = [each for each in records if each[1] != "unheard"]
+    repeated = 0
+    for kill, committed in (line.split(" ") for line in kills):
+        repeated += max(len({path for at, _, path in carried if at <= float(kill)}) - int(committed), 0)
     print(
         f"{len(asked):,} served, {len(records):,} requests ({withheld} answers withheld, {len(records) - len(carried)} "
         f"not forwarded), {got.total():,} stored, {len(kills)} kills: "
@@ -45,7 +45,6 @@ def judge(served: list[str], sent: list[str], stored: list[str], kills: list[flo
 
 
 if __name__ == "__main__":
-    files = [Path(name).read_text().splitlines() for name in sys.argv[1:5]]
-    found = judge(*files[:3], [float(each) for each in files[3]], int(sys.argv[5]))
+    found = judge(*(Path(name).read_text().splitlines() for name in sys.argv[1:5]))
     print("\n".join(found), file=sys.stderr)
     sys.exit(bool(found))

@@ -17,6 +17,7 @@ from logship.errors import StateError
 from logship.progress import checkpoint
 from logship.progress.checkpoint import NEWEST, PREVIOUS, Checkpoint, Position
 from logship.progress.fingerprint import Anchor, Fingerprint
+from logship.progress.ledger import Reach
 
 PATHS = st.binary(min_size=1, max_size=60).filter(lambda name: b"\0" not in name).map(os.fsdecode)
 SOURCES = st.one_of(st.text(st.characters(exclude_categories=["Cs"]), max_size=20), PATHS)
@@ -32,6 +33,14 @@ POSITIONS = st.builds(
     anchor=st.binary(max_size=300).map(Anchor.of),
     seen=st.floats(0, 1e12),
     finished=st.booleans(),
+) | st.builds(
+    Position,
+    *(SOURCES, PATHS, SIZES, SIZES, SIZES),
+    fingerprint=st.binary(max_size=1100).map(Fingerprint.of),
+    anchor=st.binary(max_size=300).map(Anchor.of),
+    seen=st.floats(0, 1e12),
+    reach=st.builds(Reach, SIZES, st.lists(SIZES, max_size=9).map(sorted).map(tuple)),
+    reach_anchor=st.binary(max_size=300).map(Anchor.of),
 )
 GENERATIONS = st.tuples(st.lists(POSITIONS, max_size=5), st.frozensets(SOURCES, max_size=4))
 

@@ -1,6 +1,6 @@
 import pytest
 
-from logship.progress.ledger import Ledger
+from logship.progress.ledger import Ledger, Reach
 from logship.records import Span
 
 
@@ -164,3 +164,52 @@ def test_lines_of_a_file_that_ended_meanwhile_are_still_delivered():
     assert ledger.unsettled() == 0
     with pytest.raises(KeyError):
         ledger.open(2, 0, 10, [])
+
+
+def test_reach_names_what_is_open_up_to_where_it_was_read():
+    """One line is stuck, all behind it are settled: a restart is told which one it is."""
+    ledger = begun()
+    first, second, third = ledger.open(1, 0, 30, [(0, 1), (10, 1), (20, 1)])
+    ledger.settle([first, third])
+    assert ledger.reach(1) == Reach(30, (10,))
+    ledger.settle([second])
+    assert ledger.reach(1) == Reach(30, ())
+    assert [Reach(30, (10,)).settles(*line) for line in ((0, 10), (10, 20), (20, 30), (30, 40))] == [1, 0, 1, 0]
+    assert not Reach(30, (10,)).settles(0, 20)  # other rules make one event of what was two lines
+
+
+def test_reach_of_an_earlier_life_holds_until_it_was_read_again():
+    """A second crash in the middle of it forgets nothing."""
+    ledger = Ledger()
+    ledger.begin(1, 10, Reach(90, (10, 40, 60)))
+    assert ledger.reach(1) == Reach(90, (10, 40, 60))
+    (span,) = ledger.open(1, 10, 50, [(40, 1)])
+    assert ledger.reach(1) == Reach(90, (40, 60))
+    ledger.settle([span])
+    assert (ledger.reach(1), ledger.known(1)) == (Reach(90, (60,)), Reach(90, (10, 40, 60)))
+    ledger.open(1, 50, 95, [(60, 1), (90, 1)])
+    assert (ledger.reach(1), ledger.known(1)) == (Reach(95, (60, 90)), None)
+
+
+def test_reach_is_bounded():
+    """However much is open, what is saved of it is not: the rest is sent again."""
+    ledger = begun()
+    ledger.open(1, 0, 50_000, [(at, 1) for at in range(0, 50_000, 2)])
+    reach = ledger.reach(1)
+    assert (reach.end, len(reach.open), reach.open[-1]) == (20_000, 10_000, 19_998)
+
+
+def test_nothing_piles_up_behind_a_line_that_is_stuck():
+    """It may be stuck for a day while thousands a second are settled behind it, in ever so small chunks."""
+    ledger = begun()
+    stuck, later = ledger.open(1, 0, 10, [(0, 1), (5, 1)], now=1.0)
+    for at in range(10, 1_000_000, 10):
+        (span,) = ledger.open(1, at, at + 10, [(at, 1)], now=float(at))
+        ledger.settle([span])
+    assert len(ledger._files[1].spans) < 10_000
+    assert len(ledger._files[1].reads) < 10_000
+    assert (ledger.watermark(1), ledger.oldest(1), ledger.unsettled(1)) == (0, 1.0, 2)
+    ledger.settle([stuck])
+    assert (ledger.watermark(1), ledger.oldest(1)) == (5, 1.0)
+    ledger.settle([later])
+    assert (ledger.watermark(1), ledger.oldest(1), ledger.unsettled(1)) == (1_000_000, None, 0)
