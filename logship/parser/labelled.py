@@ -129,7 +129,7 @@ class Reader:
         if plan is None:
             if len(self._plans) >= _LAYOUTS:
                 self._plans.clear()
-            plan = self._plans[labels] = self._complete([_spelled(labels, fact) for fact in FACTS])
+            plan = self._plans[labels] = self._complete(_guessed(labels))
         return plan
 
     def _complete(self, facts: Sequence[Paths]) -> Plan:
@@ -184,6 +184,14 @@ def _labels(found: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[P
                 yield from _labels(value, (*above, label))
         else:
             yield (*above, label) if above else label
+
+
+def _guessed(labels: Sequence[Path]) -> Sequence[Paths]:
+    """Return where each fact may be, by how people spell them."""
+    found = {fact: _spelled(labels, fact) for fact in FACTS}
+    if not (found["request"] or found["target"] or found["query"]):
+        found["target"], found["path"] = found["path"], ()  # no query of its own: what is called path or uri holds it
+    return list(found.values())
 
 
 def _spelled(labels: Sequence[Path], fact: str) -> Paths:

@@ -7,6 +7,7 @@ raw spaces. A method is a token or it is none, and without one there is no path 
 from __future__ import annotations
 
 import re
+from socket import AF_INET6, inet_ntop, inet_pton
 from typing import NamedTuple
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -56,16 +57,24 @@ def target_of(method: str | None, text: str | None) -> Target:
 
 
 def host_of(text: str | None) -> str | None:
-    """Return a host in lower case without port, brackets and last dot; None for ``_``, ``-`` and nothing."""
+    """Return a host in lower case without port, brackets and last dot, IPv6 compressed; None for ``_``, ``-``, ""."""
     if not text or text in _NO_HOST:
         return None
     host = text.lower()
     if host[0] == "[":
-        host = host[1:].partition("]")[0]
+        host = _compressed(host[1:].partition("]")[0])
     elif host.count(":") == 1:
         host = host.partition(":")[0]
     host = host.removesuffix(".")
     return None if host in _NO_HOST else host
+
+
+def _compressed(host: str) -> str:
+    """Return an IPv6 address in its one spelling, any other text as it is."""
+    try:
+        return inet_ntop(AF_INET6, inet_pton(AF_INET6, host))
+    except (OSError, ValueError):
+        return host
 
 
 def _path_and_query(text: str) -> tuple[str, str | None]:

@@ -258,3 +258,17 @@ def test_debians_python_understands_every_expression(spec):
     """Under 3.11.2 a group of words, repeated possessively, matched nothing (gh-106052), and no line was a request."""
     format_ = formats.compile(spec)
     assert b"++)*+" not in layout.expression(format_.pieces, format_.escape)
+
+
+@pytest.mark.parametrize(
+    ("target", "host"),
+    [
+        ("http://[2001:DB8:0:0::1]:8080/a", "2001:db8::1"),
+        ("http://[2001:db8::1]/a", "2001:db8::1"),
+        ("http://[2001:db8:zz::1]/a", "2001:db8:zz::1"),
+        ("http://EXAMPLE.com.:80/a", "example.com"),
+    ],
+)
+def test_a_host_has_one_spelling(target, host):
+    """Two spellings of one host would be two sites, and a visitor of each another one."""
+    assert parse("combined", LINE.replace(b"/p?a=1", target.encode())).host == host

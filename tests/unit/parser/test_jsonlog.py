@@ -186,3 +186,18 @@ def test_ltsv_line_gives_its_record():
     )
     assert here.record(here.outline(line)) == found
     assert here.parse(b"no labels") == Unparsed("format")
+
+
+@pytest.mark.parametrize("label", ["path", "uri", "url", "request_uri"])
+def test_a_query_in_what_is_called_a_path_is_one(label):
+    """Most people who log JSON keep the query in the path: an asset with a version is no page."""
+    line = f'{{"ip":"203.0.113.7","method":"GET","status":200,"{label}":"/style.css?v=3"}}'
+    found = parser("nginx_json").parse(line.encode())
+    assert (found.path, found.query) == ("/style.css", "v=3")
+
+
+def test_a_path_beside_its_query_is_as_it_is():
+    """nginx has decoded it: a question mark in it was escaped once."""
+    line = b'{"ip":"203.0.113.7","method":"GET","status":200,"uri":"/a?b","args":"c=d"}'
+    found = parser("nginx_json").parse(line)
+    assert (found.path, found.query) == ("/a?b", "c=d")
