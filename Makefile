@@ -11,6 +11,9 @@ SECONDS_OF_DEMO ?= 20
 PYTEST_ARGS ?=
 BENCH_ARGS  ?=
 
+# Tests start logship a few hundred times: where Python may not keep what it compiled, it would compile each time.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test check format docs bench test-system faults lock build packages clean
 

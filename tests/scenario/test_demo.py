@@ -27,17 +27,19 @@ def start(place: Path, *options: str, **more) -> subprocess.Popen[str]:
 
 def ended(process: subprocess.Popen[str], said: str = "") -> str:
     """Wait for a good end and return all it said."""
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=120)
     assert process.returncode == 0, said + out + err
     assert not err
     return said + out
 
 
 def test_a_demo_ends_with_every_event_arrived(tmp_path):
-    """The page's address comes first, the verdict last; the log was rotated, and nothing is left of it all."""
-    said = ended(start(tmp_path / "tmp", "--seconds", "3", "--rate", "40"))
+    """The page's address comes first, as it was chosen, the verdict last; and nothing is left of it all."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    said = ended(start(tmp_path / "tmp", "--seconds", "3", "--rate", "40", "--port", str(port)))
     lines = said.splitlines()
-    assert re.fullmatch(r"Watch the events arrive: http://127\.0\.0\.1:\d+/", lines[0])
+    assert lines[0] == f"Watch the events arrive: http://127.0.0.1:{port}/"
     written, sent, arrived = map(int, LAST_LINE.fullmatch(lines[-1]).groups())
     assert written > sent == arrived > 0
     assert "differs" not in said
@@ -105,16 +107,14 @@ def test_a_broken_configuration_is_told_with_its_place(tmp_path):
     assert list((tmp_path / "tmp").iterdir()) == []
 
 
-def test_a_port_can_be_chosen_and_a_busy_one_is_named(tmp_path):
-    """The page is where it was asked to be; where that is taken, exit code 1 and the cause."""
+def test_a_busy_port_is_named(tmp_path):
+    """Exit code 1 and the cause."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         process = start(tmp_path / "tmp", "--port", str(port))
         _, err = process.communicate(timeout=60)
         assert process.returncode == 1
         assert f"127.0.0.1:{port}: cannot listen" in err
-    process = start(tmp_path / "tmp", "--port", str(port), "--seconds", "1")
-    assert f"http://127.0.0.1:{port}/" in ended(process).splitlines()[0]
     assert list((tmp_path / "tmp").iterdir()) == []
 
 
