@@ -22,7 +22,7 @@ from logship.memo import Memo
 from logship.parser import detect, w3c, wrappers
 from logship.parser.client import ClientRule
 from logship.parser.columns import Key, Outline
-from logship.parser.fastblock import Sheet
+from logship.parser.fastblock import WORTH_IT, Sheet
 from logship.parser.formats import LogFormat
 from logship.parser.record import Parser, text_of
 from logship.records import Chunk, Decision, Delivery, Record, Unparsed
@@ -34,7 +34,6 @@ _SAMPLE_LINES = 50  # what detection looks at; a file that mixes formats shows i
 _FILES = 1024  # whose formats are remembered; one that is forgotten is looked at once more
 _REMEMBERED = 4096  # keys a generation, and User-Agents: a busy site needs thousands, and 65,536 cost 40 MB
 _LONG = 1024  # bytes of a key or User-Agent: longer ones are judged anew each time, lest strangers fill the memory
-_WORTH_A_BLOCK = 12  # lines: for fewer, the way line by line is shorter
 _FEW = 1024  # statuses, methods and hosts together, and with classes of paths
 _BESIDE_PATH = frozenset(("query", "protocol"))
 _TARGET = _BESIDE_PATH | {"path"}
@@ -246,36 +245,35 @@ class Strainer:
         """Sift whole lines; ``start`` is the offset of the first, ``oldest`` the time before which lines expire."""
         starts, lines = wrappers.split(self.parser.format.wrapper, data, start)
         sifted = Sifted(lines=len(lines), nul_bytes=data.count(b"\0") if b"\0" in data else 0)
-        if self._sift_at_once(starts, lines, sifted, oldest):
-            return sifted
+        block = self.parser.block if len(lines) >= WORTH_IT else None
         if self._in_order:
-            self._sift_in_order(starts, lines, sifted, oldest)
+            self._sift_in_order(starts, lines, block.sheet(lines) if block is not None else None, sifted, oldest)
         else:
-            self._sift_some_at_once(starts, lines, sifted, oldest)
-            sifted.survivors.sort()
+            self._sift_some_at_once(starts, lines, block.some(lines) if block is not None else None, sifted, oldest)
         return sifted
 
-    def _sift_at_once(self, starts: list[int], lines: list[bytes], sifted: Sifted, oldest: float | None) -> bool:
-        """Sift lines as a block if they make one."""
-        block = self.parser.block
-        sheet = block.sheet(lines) if block is not None and len(lines) >= _WORTH_A_BLOCK else None
-        if sheet is not None:
+    def _sift_some_at_once(
+        self, starts: list[int], lines: list[bytes], sheet: Sheet | None, sifted: Sifted, oldest: float | None
+    ) -> None:
+        """Sift the lines that make a block, and the others one by one."""
+        if sheet is None:
+            self._sift_one_by_one(starts, lines, sifted, oldest)
+            sifted.survivors.sort()
+        elif sheet.fits is None:
             self._sift_sheet(starts, sheet, sifted, oldest)
-        return sheet is not None
+        else:
+            self._sift_sheet(list(compress(starts, sheet.fits)), sheet, sifted, oldest)
+            odd = list(map(not_, sheet.fits))
+            self._sift_one_by_one(list(compress(starts, odd)), list(compress(lines, odd)), sifted, oldest)
+            sifted.survivors.sort()
 
-    def _sift_some_at_once(self, starts: list[int], lines: list[bytes], sifted: Sifted, oldest: float | None) -> None:
-        """Sift the lines that look plain as a block if they make one, and the others one by one."""
-        block = self.parser.block
-        if block is not None and len(lines) >= _WORTH_A_BLOCK:
-            plain = block.fits(lines)
-            some_starts, some_lines = list(compress(starts, plain)), list(compress(lines, plain))
-            if len(some_lines) < len(lines) and self._sift_at_once(some_starts, some_lines, sifted, oldest):
-                odd = list(map(not_, plain))
-                starts, lines = list(compress(starts, odd)), list(compress(lines, odd))
-        self._sift_one_by_one(starts, lines, sifted, oldest)
-
-    def _sift_in_order(self, starts: list[int], lines: list[bytes], sifted: Sifted, oldest: float | None) -> None:
+    def _sift_in_order(
+        self, starts: list[int], lines: list[bytes], sheet: Sheet | None, sifted: Sifted, oldest: float | None
+    ) -> None:
         """Sift each line after those before it: what they were decides what becomes of it."""
+        if sheet is not None and sheet.fits is None:
+            self._sift_sheet(starts, sheet, sifted, oldest)
+            return
         for start, line, row in zip(starts, lines, map(self.parser.outline, lines), strict=True):
             if row is None:
                 self._sift_in_full(start, line, sifted, oldest)

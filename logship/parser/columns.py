@@ -1,7 +1,7 @@
 """Which of a format's fields tells what: chosen once, so that reading a line is taking columns.
 
 An `Outline` is a line taken apart and not yet decoded: ``(key, user agent, rest)``. The key holds the columns that
-decide most lines; equal keys mean an equal method, path, query, status and host.
+decide most lines; equal keys mean an equal method, path, query, status, host and content type.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from logship.parser.fields import KEY_FACTS, Field
 
 Raw = bytes | None
 Key = tuple[bytes, ...]
-# time, peer, chain, size, referrer, user, content type, and the log.NAME values that were asked for.
-Rest = tuple[float | None, Raw, Raw, Raw, Raw, Raw, Raw, tuple[Raw, ...]]
+# time, peer, chain, size, referrer, user, and the log.NAME values that were asked for.
+Rest = tuple[float | None, Raw, Raw, Raw, Raw, Raw, tuple[Raw, ...]]
 Outline = tuple[Key, bytes, Rest]
 
 _INSTEAD = {"method": "request", "target": "request", "path": "target", "query": "target", "question": "target"}
@@ -33,7 +33,6 @@ class Columns:
     size: int | None
     referrer: int | None
     user: int | None
-    content_type: int | None
     logs: tuple[int | None, ...]
 
 
@@ -51,7 +50,6 @@ def choose(fields: Sequence[Field], chain: str, logs: Sequence[str]) -> Columns:
         best.get("bytes"),
         best.get("referrer"),
         best.get("user"),
-        best.get("content_type"),
         logs=tuple(_named(fields, name) for name in logs),
     )
 

@@ -43,6 +43,22 @@ def leave(value: bytes) -> bytes:
     return value
 
 
+def eased(value: bytes) -> bytes | None:
+    r"""Write ``\"`` and ``\\`` as ``\xHH``: then every quote is the format's own. None: other escapes are there too.
+
+    `undo` makes the same of it.
+    """
+    value = value.replace(rb"\\", rb"\x5c").replace(rb"\"", rb"\x22")
+    return value if value.count(b"\\") == value.count(rb"\x") else None
+
+
+def eased_json(value: bytes) -> bytes | None:
+    r"""Do the same for `undo_json`, with ``\u00HH``."""
+    value = value.replace(rb"\\", rb"\u005c").replace(rb"\"", rb"\u0022")
+    return value if value.count(b"\\") == value.count(rb"\u") else None
+
+
+EASED: Mapping[str, Callable[[bytes], bytes | None]] = {"default": eased, "json": eased_json, "none": leave}
 UNDO: Mapping[str, Callable[[bytes], bytes]] = {"default": undo, "json": undo_json, "none": leave}
 
 

@@ -6,34 +6,40 @@ quotes and blanks where the format has them: what we put between the lines and w
 place, and is in no line itself. Columns are then checked as a whole, with functions that loop in C; no row is made
 but of a line that is asked for.
 
-One line that does not fit makes its block refused as a whole: `Block.fits` tells the usual ones, to be left out.
+One line that does not fit makes its block refused as a whole: `Block.fits` tells the usual ones, to be left out. Values
+with escapes are plain enough: quotes among them are written in another way first, and undone in what is asked for.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import accumulate, product
+from itertools import accumulate, compress, product
 from operator import and_
 from typing import NamedTuple
 
-from logship.parser import layout, parts
+from logship.memo import Memo
+from logship.parser import escapes, layout, parts
 from logship.parser.columns import Columns, Key, Outline
-from logship.parser.fastline import Writer
+from logship.parser.fastline import Writer, undoing
 from logship.parser.fields import Piece
 from logship.parser.parts import Part, Word
 
 
 class Sheet(NamedTuple):
-    """Lines taken apart: their outlines' keys, their User-Agents, and a line's outline by its number."""
+    """Lines taken apart: their outlines' keys, their User-Agents, and a line's outline by its number.
+
+    ``fits`` tells which of the lines they are; None: all.
+    """
 
     keys: Iterable[Key]
     agents: Sequence[bytes]
     outline: Callable[[int], Outline]
+    fits: bytearray | None = None
 
 
 class Block(NamedTuple):
-    """A format's way to take lines apart: ``sheet`` gives None unless it can vouch for each of them.
+    """A format's way to take lines apart: ``sheet`` gives None unless it can vouch for them.
 
     ``fits`` tells cheaply of each line whether it may be among them.
     """
@@ -41,8 +47,21 @@ class Block(NamedTuple):
     sheet: Callable[[Sequence[bytes]], Sheet | None]
     fits: Callable[[Sequence[bytes]], bytearray]
 
+    def some(self, lines: Sequence[bytes]) -> Sheet | None:
+        """Take apart those lines that make a block, None where hardly any do."""
+        sheet = self.sheet(lines)
+        if sheet is not None:
+            return sheet
+        fits = self.fits(lines)
+        plain = list(compress(lines, fits))
+        sheet = self.sheet(plain) if WORTH_IT <= len(plain) < len(lines) else None
+        return None if sheet is None or sheet.fits is not None else sheet._replace(fits=fits)
 
-_ODD = (b"\\", b"\0", b"\r")
+
+WORTH_IT = 12  # lines: for fewer, the way line by line is shorter
+_ODD = (b"\0", b"\r")
+_AGENTS = 2048  # and other values with escapes
+_LONGEST = 512
 _AND_NEWLINE = (1).__add__
 # {0} is a column.
 _CHECKS = {
@@ -60,13 +79,19 @@ def block(pieces: Sequence[Piece], escape: str, columns: Columns) -> Block | Non
     found = parts.divide(pieces, columns)
     if found is None or not columns.key:
         return None
-    writer = _BlockWriter(layout.patterns(pieces, escape), columns, **_NAMES)
-    return Block(writer.function(found), _fits(len(found) - 1))
+    undo = Memo(escapes.UNDO[escape], _AGENTS, worth=lambda raw: len(raw) <= _LONGEST).__getitem__
+    eased = escapes.EASED[escape]
+    writer = _BlockWriter(
+        layout.patterns(pieces, escape), columns, **_NAMES, eased=eased, undo=undo, undone=undoing(escape)
+    )
+    return Block(writer.function(found, escapes=escape != "none"), _fits(len(found) - 1, eased))
 
 
-def _fits(quotes: int) -> Callable[[Sequence[bytes]], bytearray]:
+def _fits(quotes: int, eased: Callable[[bytes], bytes | None]) -> Callable[[Sequence[bytes]], bytearray]:
     def fits(lines: Sequence[bytes]) -> bytearray:
-        found = bytearray(b"\1") * len(lines)
+        easy = [eased(line) if b"\\" in line else line for line in lines]
+        found = bytearray(line is not None for line in easy)
+        lines = [line or b"" for line in easy]
         text = b"\n".join(lines)
         ends = list(accumulate(map(_AND_NEWLINE, map(len, lines))))
         for byte in _ODD:
@@ -92,29 +117,37 @@ class _Column(NamedTuple):
 class _BlockWriter(Writer):
     """Each field is a slice of a list of pieces or words."""
 
-    def function(self, found: Sequence[Part]) -> Callable[[Sequence[bytes]], Sheet | None]:
+    def function(self, found: Sequence[Part], *, escapes: bool) -> Callable[[Sequence[bytes]], Sheet | None]:
         self._values: dict[int, _Column] = {}
         self._time = "None"
-        self._split_lines(found)
+        self._split_lines(found, escapes=escapes)
         for at, part in enumerate(_closed(found)):
             self._part(_every("p", at, len(_closed(found))), part, at)
-        return self._finished()
+        return self._finished(escapes=escapes)
 
-    def _split_lines(self, found: Sequence[Part]) -> None:
+    def _split_lines(self, found: Sequence[Part], *, escapes: bool) -> None:
         end = b'\n"' if len(_closed(found)) == len(found) else b'"\n"'
         self.say("n = len(lines)")
         self.say(f"text = {self.named(end)}.join((*lines, b''))")
-        self.say("if b'\\\\' in text or b'\\0' in text or b'\\r' in text: return None")
+        if escapes:
+            self.say("escaped = b'\\\\' in text")
+            self.say("if escaped: text = eased(text)")
+            self.say("if text is None: return None")
+        self.say("if b'\\0' in text or b'\\r' in text: return None")
         self.say("p = text.split(b'\"')")
         self.say(f"if len(p) != n * {len(_closed(found))} + 1: return None")
         self.say("p.pop()")
 
-    def _finished(self) -> Callable[[Sequence[bytes]], Sheet | None]:
+    def _finished(self, *, escapes: bool) -> Callable[[Sequence[bytes]], Sheet | None]:
         chosen = self._columns
-        keys = ", ".join(self._values[at].all for at in chosen.key)
+        columns = [self._values[at].all for at in chosen.key]
         agents = "[b''] * n" if chosen.agent is None else self._values[chosen.agent].all
         self.say(f"def outline(i): return {self.outline(lambda at: self._values[at].one, self._time)}")
-        self.say(f"return Sheet(zip({keys}), {agents}, outline)")
+        if escapes:
+            keys = ", ".join(f"map(undo, {column})" for column in columns)
+            self.say("if escaped:")
+            self.say(f"    return Sheet(zip({keys}), list(map(undo, {agents})), lambda i: undone(outline(i)))")
+        self.say(f"return Sheet(zip({', '.join(columns)}), {agents}, outline)")
         return self.compiled("sheet(lines)")  # type: ignore[no-any-return]
 
     def _part(self, column: _Column, part: Part, at: int) -> None:

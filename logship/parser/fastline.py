@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from logship.parser import layout, parts
-from logship.parser.columns import Columns, Outline
+from logship.parser import escapes, layout, parts
+from logship.parser.columns import Columns, Outline, Raw
 from logship.parser.fields import Piece
 from logship.parser.parts import Part, Word
 
@@ -28,11 +28,28 @@ _CHECKS = {
 def outliner(pieces: Sequence[Piece], escape: str, columns: Columns) -> Callable[[bytes], Outline | None]:
     """Return a function that takes plain lines of a format apart, and gives None for all others."""
     found = parts.divide(pieces, columns)
-    return _never if found is None else _LineWriter(layout.patterns(pieces, escape), columns).function(found)
+    if found is None:
+        return _never
+    writer = _LineWriter(layout.patterns(pieces, escape), columns, eased=escapes.EASED[escape], undone=undoing(escape))
+    return writer.function(found, escapes=escape != "none")
 
 
 def _never(line: bytes) -> None:
     return None
+
+
+def undoing(escape: str) -> Callable[[Outline], Outline]:
+    """Return what undoes the escapes of an outline's values."""
+    undo = escapes.UNDO[escape]
+
+    def all_of(raws: Sequence[Raw]) -> Iterator[Raw]:
+        return (raw and undo(raw) for raw in raws)
+
+    def undone(outline: Outline) -> Outline:
+        key, agent, (time, *raws, logs) = outline
+        return tuple(map(undo, key)), undo(agent), (time, *all_of(raws), tuple(all_of(logs)))  # type: ignore[return-value]
+
+    return undone
 
 
 class Writer:
@@ -60,7 +77,7 @@ class Writer:
         key, logs = (
             "".join(f"{'None' if at is None else values(at)}, " for at in some) for some in (chosen.key, chosen.logs)
         )
-        middle = (chosen.peer, chosen.chain, chosen.size, chosen.referrer, chosen.user, chosen.content_type)
+        middle = (chosen.peer, chosen.chain, chosen.size, chosen.referrer, chosen.user)
         rest = ", ".join("None" if at is None else values(at) for at in middle)
         agent = "b''" if chosen.agent is None else values(chosen.agent)
         return f"({key}), {agent}, ({time}, {rest}, ({logs}))"
@@ -75,16 +92,21 @@ class Writer:
 class _LineWriter(Writer):
     """Each field is a local variable, or a slice of one."""
 
-    def function(self, found: Sequence[Part]) -> Callable[[bytes], Outline | None]:
+    def function(self, found: Sequence[Part], *, escapes: bool) -> Callable[[bytes], Outline | None]:
         self._values: dict[int, str] = {}
+        if escapes:
+            self.say("escaped = b'\\\\' in line")
+            self.say("if escaped: line = eased(line)")
+            self.say("if line is None: return None")
         self.say("p = line.split(b'\"')")
-        self.say(f"if len(p) != {len(found)} or b'\\\\' in line or b'\\0' in line: return None")
+        self.say(f"if len(p) != {len(found)} or b'\\0' in line: return None")
         if found[-1].words[-1].kind != "text":
             self.say("if line[-1:] == b'\\r': return None")
         for at, part in enumerate(found):
             self._part(f"p[{at}]", part)
         time = "None" if self._columns.time is None else "time"
-        self.say(f"return {self.outline(self._values.__getitem__, time)}")
+        outline = self.outline(self._values.__getitem__, time)
+        self.say(f"return undone(({outline})) if escaped else ({outline})" if escapes else f"return {outline}")
         return self.compiled("outline(line)")  # type: ignore[no-any-return]
 
     def _part(self, value: str, part: Part) -> None:

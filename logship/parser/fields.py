@@ -35,7 +35,10 @@ FACTS = (
     "content_type",
 )
 # What decides most lines, and is cheap to remember because it repeats: the parts of an outline's key.
-KEY_FACTS = ("request", "method", "target", "path", "query", "question", "protocol", "status", "host", "scheme")
+KEY_FACTS = (
+    *("request", "method", "target", "path", "query", "question", "protocol"),
+    *("status", "host", "scheme", "content_type"),
+)
 
 
 class FormatError(LogshipError):

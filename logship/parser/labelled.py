@@ -2,37 +2,41 @@
 
 A `Loader` turns a line into labels and values; the `Reader` finds the facts among them. A label names a value at the
 top, or one inside of objects with dots between (``request.headers.User-Agent``). Where nobody says which label means
-what, it is guessed from how people spell them.
+what, it is guessed from how people spell them. Many lines at once are looked through by columns (`fastlabels`).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from itertools import chain, compress, repeat
 from operator import itemgetter
-from typing import Any, Protocol, cast
+from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
 
 from logship.parser import times
 from logship.parser.columns import Outline, Rest
+from logship.parser.fastblock import WORTH_IT, Block, Sheet
+from logship.parser.fastlabels import Columns, Moments, Path, Paths
 from logship.parser.fields import FACTS, KEY_FACTS
 from logship.parser.parts import STATUSES
 from logship.records import Unparsed
 
-Path = str | tuple[str, ...]  # a label at the top, or the keys on the way inside
-Paths = tuple[Path, ...]
 Places = tuple[tuple[int, Paths], ...]  # where to look, by number: FACTS, after them the chain and the log.NAME values
-Plan = tuple[Places, Places]  # for what decides most lines, and for the rest
 Keys = Mapping[str, Sequence[str]]
 
 _ABSENT = frozenset((b"", b"-"))
 _LAYOUTS = 64  # a log has few sets of keys
 _DEEPEST = 4  # objects inside of objects
 _KEYS: Callable[[Sequence[bytes]], tuple[bytes, ...]] = itemgetter(*(FACTS.index(name) for name in KEY_FACTS))
-_REQUEST = itemgetter(*(FACTS.index(name) for name in ("request", "target", "path", "method")))
-_REST = itemgetter(*(FACTS.index(name) for name in ("client_ip", "bytes", "referrer", "user", "content_type")))
+_KEY_NUMBERS = tuple(FACTS.index(name) for name in KEY_FACTS)
+_REQUESTS = tuple(FACTS.index(name) for name in ("request", "target", "path", "method"))
+_REQUEST = itemgetter(*_REQUESTS)
+_REST = itemgetter(*(FACTS.index(name) for name in ("client_ip", "bytes", "referrer", "user")))
 _TIME, _STATUS, _AGENT = FACTS.index("time"), FACTS.index("status"), FACTS.index("user_agent")
 _CHAIN = len(FACTS)
-_DECIDING = frozenset(FACTS.index(name) for name in (*KEY_FACTS, "time", "user_agent"))
+_DECIDING = frozenset((*_KEY_NUMBERS, _AGENT))
+_ABSENT_OR_STATUS = STATUSES | {b""}
 
 # Spellings seen in the wild, without case, "_", "-", "@" and "."; the first that a line has is believed.
 _SPELLINGS = {
@@ -70,6 +74,22 @@ class Loader(Protocol):
         """Return a mapping of any line, without NULs and line end, or why there is none."""
 
 
+@runtime_checkable
+class LoadsMany(Protocol):
+    """A loader that is quicker with many lines than with each."""
+
+    def plain_all(self, lines: Sequence[bytes]) -> list[object]:
+        """Return what `Loader.plain` does of each line."""
+
+
+class Plan(NamedTuple):
+    """Where to look: for what decides most lines, for the time, and for the rest."""
+
+    deciding: Places
+    time: Paths
+    others: Places
+
+
 class Reader:
     """Reads lines of one format. ``keys`` maps facts to dotted labels; None: they are guessed from spellings."""
 
@@ -88,8 +108,11 @@ class Reader:
         self._logs = tuple(path_of(name) for name in logs)
         self._chain = None if chain in ("x_forwarded_for", "http_x_forwarded_for") else _named(chain)
         self._count = len(FACTS) + 1 + len(logs)
-        self._plan = None if keys is None else self._complete([_all(keys.get(fact, ())) for fact in FACTS])
+        self._keys = None if keys is None else [_all(keys.get(fact, ())) for fact in FACTS]
         self._plans: dict[tuple[Path, ...], Plan] = {}
+        self._plain_all = loader.plain_all if isinstance(loader, LoadsMany) else self._plain_each
+        self._columns, self._moments = Columns(_first), Moments()
+        self.block = Block(self._sheet, lambda lines: bytearray(len(lines)))
 
     def outline(self, line: bytes) -> Outline | None:
         """Return the parts of a plain line, which is one that needs no mending."""
@@ -109,36 +132,110 @@ class Reader:
             return "json"
         if not self._is_access(found):
             return "not_access"
-        deciding, others = self._plan or self._guessed(found)
+        plan = self._plan_of(found)
         raws = [b""] * len(FACTS)
-        for at, paths in deciding:
+        for at, paths in plan.deciding:
             raws[at] = _first(found, paths)
         if not any(_REQUEST(raws)):
             return "not_access"
-        time, status = raws[_TIME], raws[_STATUS]
+        time, status = _first(found, plan.time), raws[_STATUS]
         seconds = times.any_of(time) if time else None
         if seconds is None and time:
             return "time"
         if status and status not in STATUSES:
             return "status"
-        return _KEYS(raws), raws[_AGENT], cast(Rest, _Later(found, seconds, others, self._count))
+        return _KEYS(raws), raws[_AGENT], cast(Rest, _Later(found, seconds, plan.others, self._count))
 
-    def _guessed(self, found: Mapping[str, Any]) -> Plan:
-        labels = tuple(_labels(found)) if dict in map(type, found.values()) else tuple(found)
+    def _plan_of(self, found: Mapping[str, Any]) -> Plan:
+        nested = self._keys is None and dict in map(type, found.values())
+        return self._plan_for(tuple(_labels(found)) if nested else tuple(found))
+
+    def _plan_for(self, labels: tuple[Path, ...]) -> Plan:
+        """Return where facts are in lines with these labels: given keys are looked for where they can be."""
         plan = self._plans.get(labels)
         if plan is None:
             if len(self._plans) >= _LAYOUTS:
                 self._plans.clear()
-            plan = self._plans[labels] = self._complete(_guessed(labels))
+            facts = _guessed(labels) if self._keys is None else self._keys
+            plan = self._plans[labels] = self._complete(facts, labels)
         return plan
 
-    def _complete(self, facts: Sequence[Paths]) -> Plan:
+    def _complete(self, facts: Sequence[Paths], labels: Sequence[Path]) -> Plan:
         """Add what the chain and the log.NAME values need, and leave out what is nowhere."""
         chain = self._chain or facts[FACTS.index("x_forwarded_for")]
-        places = [(at, paths) for at, paths in enumerate((*facts, chain, *self._logs)) if paths]
-        return tuple(each for each in places if each[0] in _DECIDING), tuple(
-            each for each in places if each[0] not in _DECIDING
+        tops = {label if isinstance(label, str) else label[0] for label in labels}
+        kept = [_beginning(tops, paths) for paths in (*facts, chain, *self._logs)]
+        places = [(at, paths) for at, paths in enumerate(kept) if paths and at != _TIME]
+        return Plan(
+            tuple(each for each in places if each[0] in _DECIDING),
+            kept[_TIME],
+            tuple(each for each in places if each[0] not in _DECIDING),
         )
+
+    # -- many lines at once
+
+    def _sheet(self, lines: Sequence[bytes]) -> Sheet | None:
+        """Take apart the lines that are plain requests with the same labels, or with labels that are given."""
+        loaded = self._plain_all(lines)
+        fits = self._fitting(loaded)
+        found = cast(list[dict[str, Any]], list(compress(loaded, fits)))
+        if len(found) < WORTH_IT:
+            return None
+        plan = self._plan_for(tuple(found[0]) if self._keys is None else tuple(set().union(*set(map(tuple, found)))))
+        raws = {at: self._columns.of(found, paths) for at, paths in plan.deciding}
+        odd = self._odd(found, plan, raws)
+        if odd:
+            kept = [at not in odd for at in range(len(found))]
+            found, raws = list(compress(found, kept)), {at: list(compress(raw, kept)) for at, raw in raws.items()}
+            places = list(compress(range(len(lines)), fits))
+            for at in odd:
+                fits[places[at]] = 0
+        return self._sheet_of(found, plan, raws)._replace(fits=fits if len(found) < len(lines) else None)
+
+    def _plain_each(self, lines: Sequence[bytes]) -> list[object]:
+        return list(map(self._plain, lines))
+
+    def _fitting(self, loaded: Sequence[Any]) -> bytearray:
+        """Tell which lines are access entries that one plan serves."""
+        fits = bytearray(b"\1") * len(loaded)
+        if set(map(type, loaded)) != {dict}:
+            fits = bytearray(isinstance(each, dict) for each in loaded)
+        if self._is_access is not always:
+            fits = bytearray(fit and self._is_access(each) for fit, each in zip(fits, loaded, strict=True))
+        if self._keys is not None:
+            return fits
+        found = list(compress(loaded, fits))
+        labels = list(map(tuple, found))
+        if dict in set(map(type, chain.from_iterable(map(dict.values, found)))):
+            return bytearray(len(loaded))
+        if labels and labels.count(labels[0]) != len(loaded):
+            usual = Counter(labels).most_common(1)[0][0]
+            return bytearray(bool(fit) and tuple(each) == usual for fit, each in zip(fits, loaded, strict=True))
+        return fits
+
+    def _odd(self, found: Sequence[Mapping[str, Any]], plan: Plan, raws: Mapping[int, list[bytes]]) -> set[int]:
+        """Return the places of lines that `_take` finds no request in."""
+        odd: set[int] = set()
+        requests = [raws[at] for at in _REQUESTS if at in raws]
+        if all(b"" in each for each in requests):
+            odd.update(at for at in range(len(found)) if not any(each[at] for each in requests))
+        if _STATUS in raws and not _ABSENT_OR_STATUS.issuperset(raws[_STATUS]):
+            odd.update(at for at, raw in enumerate(raws[_STATUS]) if raw not in _ABSENT_OR_STATUS)
+        if plan.time and not self._moments.are_plain(found, plan.time):
+            odd.update(self._moments.none_of(self._columns.of(found, plan.time)))
+        return odd
+
+    def _sheet_of(self, found: Sequence[Mapping[str, Any]], plan: Plan, raws: Mapping[int, list[bytes]]) -> Sheet:
+        agents = raws[_AGENT] if _AGENT in raws else [b""] * len(found)
+
+        def outline(at: int) -> Outline:
+            key = tuple([raws[number][at] if number in raws else b"" for number in _KEY_NUMBERS])
+            time = _first(found[at], plan.time)
+            rest = _Later(found[at], times.any_of(time) if time else None, plan.others, self._count)
+            return key, agents[at], cast(Rest, rest)
+
+        keys = zip(*(raws[number] if number in raws else repeat(b"") for number in _KEY_NUMBERS), strict=False)
+        return Sheet(keys, agents, outline)
 
 
 class _Later:
@@ -153,9 +250,9 @@ class _Later:
         raws = [b""] * self._count
         for at, paths in self._others:
             raws[at] = _first(self._found, paths)
-        peer, size, referrer, user, content_type = _REST(raws)
-        logs = tuple(raws[_CHAIN + 1 :])
-        return iter((self._seconds, peer or None, raws[_CHAIN], size, referrer, user, content_type, logs))
+        peer, size, referrer, user = _REST(raws)
+        logs = tuple(raws[_CHAIN + 1 :]) if any(raws[_CHAIN + 1 :]) else ()
+        return iter((self._seconds, peer or None, raws[_CHAIN], size, referrer, user, logs))
 
 
 def always(found: Mapping[str, Any]) -> bool:
@@ -170,6 +267,11 @@ def path_of(key: str) -> Paths:
 
 def _all(keys: Sequence[str]) -> Paths:
     return tuple(path for key in keys for path in path_of(key))
+
+
+def _beginning(tops: Collection[str], paths: Paths) -> Paths:
+    """Return the paths that begin with one of the labels."""
+    return tuple(path for path in paths if (path if isinstance(path, str) else path[0]) in tops)
 
 
 def _named(chain: str) -> Paths:

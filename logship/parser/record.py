@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from operator import and_, itemgetter
+from operator import and_
 from typing import Protocol
 
 from logship.parser import labelled, pattern, requestline, textline, wrappers
@@ -42,6 +42,10 @@ class Reader(Protocol):
     @property
     def outline(self) -> Callable[[bytes], Outline | None]:
         """Returns the parts of a plain line, None for all others."""
+
+    @property
+    def block(self) -> Block | None:
+        """Does the same for many lines at once, None where there is no faster way."""
 
     def read(self, line: bytes) -> Outline | Unparsed:
         """Return the parts of a line, or why it is none of the format."""
@@ -76,8 +80,8 @@ class Parser:
         self.decided = frozenset(name for key in self._key_names for name in _DECIDED.get(key, (key,)))
         self._remembered = lru_cache(_CACHE)(self._decide)
         self.outline = _OUTLINES[format.wrapper](self._reader.outline, self._unwrap)
-        block = self._reader.block if isinstance(self._reader, textline.Reader) else None
-        self.block = _BLOCKS[format.wrapper](block) if block is not None else None
+        block = None if format.per_file else self._reader.block
+        self.block = _inside(block, format.wrapper) if block is not None else None
 
     @property
     def log_names(self) -> frozenset[str] | None:
@@ -119,7 +123,7 @@ class Parser:
 
     def record(self, outline: Outline, like: Record | None = None) -> Record:
         """Return the whole Record, as `parse` gives it. ``like`` is a `glimpse` of an outline with the same key."""
-        key, agent, (time, peer, chain, size, referrer, user, content_type, logs) = outline
+        key, agent, (time, peer, chain, size, referrer, user, logs) = outline
         facts = self._decided(key) if like is None else like
         found = _NEW(Record)
         found.time = time
@@ -129,12 +133,11 @@ class Parser:
         )
         found.host, found.method, found.path, found.query = facts.host, facts.method, facts.path, facts.query
         found.status, found.scheme, found.protocol = facts.status, facts.scheme, facts.protocol
-        found.absolute = facts.absolute
+        found.absolute, found.content_type = facts.absolute, facts.content_type
         found.bytes = _count(size)
         found.referrer = text_of(referrer)
         found.user_agent = text_of(agent)
         found.user = None if user == b"-" else "" if user == _QUOTED_EMPTY else text_of(user)
-        found.content_type = None if content_type is None else text_of(content_type)
         found.log = self._log(logs) if logs else {}
         return found
 
@@ -166,7 +169,8 @@ def decide(facts: Mapping[str, str | None]) -> Record:
     status = facts.get("status")
     found = _NEW(Record)
     found.time = found.client_ip = found.bytes = None
-    found.referrer = found.user_agent = found.user = found.content_type = None
+    found.referrer = found.user_agent = found.user = None
+    found.content_type = facts.get("content_type")
     found.host = host if absolute else requestline.host_of(facts.get("host"))
     found.method, found.path, found.query, found.protocol = method, path, query, protocol
     found.status = int(status) if status else None
@@ -219,8 +223,6 @@ _READERS: Mapping[str, Callable[[LogFormat, str, Sequence[str]], Reader]] = {
 }
 _Outliner = Callable[[bytes], Outline | None]
 _MARKS = frozenset(byte for byte in wrappers.FIRST_BYTES if not byte.isdigit())
-_FIRST_BYTE: Callable[[bytes], bytes] = itemgetter(slice(1))
-_FIFTH_BYTE: Callable[[bytes], bytes] = itemgetter(slice(4, 5))
 
 
 def _outline_bare(outline: _Outliner, unwrap: wrappers.Unwrap) -> _Outliner:
@@ -247,32 +249,22 @@ def _outline_perhaps_wrapped(outline: _Outliner, unwrap: wrappers.Unwrap) -> _Ou
     return outline_either
 
 
-def _block_perhaps_wrapped(block: Block) -> Block:
-    """Leave lines that may be wrapped to `_outline_perhaps_wrapped`."""
-    take_apart, have_shape = block
-
-    def may_be_wrapped(lines: Sequence[bytes]) -> bool:
-        return b"-" in b"".join(map(_FIFTH_BYTE, lines)) or not _MARKS.isdisjoint(map(_FIRST_BYTE, lines))
+def _inside(block: Block, wrapper: str) -> Block:
+    """Return what takes the lines inside of others apart."""
+    if wrapper == "none":
+        return block
+    unwrap_all, unwrap = wrappers.unwrap_all(wrapper), wrappers.unwrap(wrapper)
 
     def sheet(lines: Sequence[bytes]) -> Sheet | None:
-        return None if may_be_wrapped(lines) else take_apart(lines)
+        inner = unwrap_all(lines)
+        return None if inner is None else block.sheet(inner)
 
     def fits(lines: Sequence[bytes]) -> bytearray:
-        found = have_shape(lines)
-        if may_be_wrapped(lines):
-            bare = [line[4:5] != b"-" and line[:1] not in _MARKS for line in lines]
-            found = bytearray(map(and_, found, bare))
-        return found
+        inner = [unwrap(line) if b"\0" not in line else b"" for line in lines]
+        found = block.fits([line if isinstance(line, bytes) else b"" for line in inner])
+        return bytearray(map(and_, found, [isinstance(line, bytes) and line != b"" for line in inner]))
 
     return Block(sheet, fits)
-
-
-def _block_bare(block: Block) -> Block:
-    return block
-
-
-def _no_block(block: Block) -> None:
-    return None
 
 
 _OUTLINES: Mapping[str, Callable[[_Outliner, wrappers.Unwrap], _Outliner]] = {
@@ -281,11 +273,4 @@ _OUTLINES: Mapping[str, Callable[[_Outliner, wrappers.Unwrap], _Outliner]] = {
     "docker": _outline_wrapped,
     "cri": _outline_wrapped,
     "syslog": _outline_wrapped,
-}
-_BLOCKS: Mapping[str, Callable[[Block], Block | None]] = {
-    "auto": _block_perhaps_wrapped,
-    "none": _block_bare,
-    "docker": _no_block,
-    "cri": _no_block,
-    "syslog": _no_block,
 }

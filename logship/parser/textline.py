@@ -72,7 +72,6 @@ def take(chosen: Columns, raws: Sequence[Raw], time: times.Time) -> Outline | st
         column(chosen.size),
         column(chosen.referrer),
         column(chosen.user),
-        column(chosen.content_type),
         tuple([column(at) for at in chosen.logs]),
     )
     return key, column(chosen.agent) or b"", rest

@@ -23,7 +23,8 @@ _LONGEST = 48  # no time is longer; what is, is not remembered either
 _END = 253_402_300_800.0  # 1 January 10000
 # Servers write seconds, milliseconds (Caddy, Traefik's relatives), microseconds (Apache's usec) or nanoseconds. A
 # number of seconds from now until the year 5138 is below the first bound.
-_UNITS = ((1e11, 1.0), (1e14, 1e3), (1e17, 1e6), (1e20, 1e9))
+LATEST = 1e11  # a number below it is one of seconds
+_UNITS = ((LATEST, 1.0), (1e14, 1e3), (1e17, 1e6), (1e20, 1e9))
 
 
 def clf(value: bytes) -> float | None:

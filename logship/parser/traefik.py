@@ -8,6 +8,8 @@ quotes: it ends where Traefik's own fields begin, which are known to the end of 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from operator import itemgetter
 
 from logship.parser import jsonlog
 from logship.parser.labelled import Keys
@@ -39,6 +41,7 @@ _COMMON = re.compile(
     rb' (?:"(?P<RouterName>[^"]*)"|-) (?:"(?P<ServiceURL>[^"]*)"|-) (?P<Milliseconds>\d+)ms',
     re.DOTALL,
 )
+_FIRST = itemgetter(slice(1))
 _LABELS = {"Referer": "request_Referer", "Agent": "request_User-Agent"}
 
 
@@ -50,6 +53,10 @@ class Loader(jsonlog.Loader):
         if line[:1] == b"{":
             return super().plain(line)
         return None if b"\0" in line or line[-1:] == b"\r" else _common(line)
+
+    def plain_all(self, lines: Sequence[bytes]) -> list[object]:
+        """Return what `plain` does of each line."""
+        return super().plain_all(lines) if {*map(_FIRST, lines)} == {b"{"} else list(map(self.plain, lines))
 
     def load(self, line: bytes) -> object | Unparsed:
         """Return what a line holds, or why it holds nothing."""

@@ -7,8 +7,9 @@ ones, and `cut` ends a chunk where no line is half written, so that `lines` find
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import accumulate
+from operator import itemgetter
 from typing import NamedTuple
 
 import orjson
@@ -17,6 +18,7 @@ from logship.records import Unparsed
 
 Cut = Callable[[bytes], int]
 Unwrap = Callable[[bytes], bytes | Unparsed]
+UnwrapAll = Callable[[Sequence[bytes]], Sequence[bytes] | None]
 
 _AND_NEWLINE = (1).__add__
 KINDS = ("auto", "none", "docker", "cri", "syslog")
@@ -26,26 +28,49 @@ _HOPELESS = 1 << 18  # a line without end: its parts are given up as partial, be
 
 # https://github.com/kubernetes/design-proposals-archive/blob/main/node/kubelet-cri-logging.md
 _CRI = re.compile(rb"(\d{4}-\d\d-\d\dT[^ ]+ (stdout|stderr) )([PF])(?::[^ ]*)? ?(.*)", re.DOTALL)
-_CRI_HEAD = re.compile(rb"\d{4}-\d\d-\d\dT[^ \n]+ (?:stdout|stderr) [PF]")
+_CRI_BEGINS = rb"\d{4}-\d\d-\d\dT[^ \n]+ (?:stdout|stderr) "
+_CRI_HEAD = re.compile(_CRI_BEGINS + b"[PF]")
 _PARTIALS = (b" stdout P", b" stderr P")
 # Docker's json-file driver ends with a newline what the container ended with one, and nothing else:
 # https://github.com/moby/moby/blob/master/daemon/logger/copier.go
 _DOCKER_HEAD = b'{"log":"'
 _DOCKER_ENTRY = re.compile(rb'(\{"log":")((?:[^"\\]++|\\.)*+)(","stream":"(\w+)".*)', re.DOTALL)
 # RFC 3164 as nginx sends and rsyslog writes it (with an ISO time too), the host and the <PRI> may be missing.
-_SYSLOG = re.compile(
-    rb"(?:<\d{1,3}>)?(?:[A-Z][a-z]{2} [ \d]?\d \d\d:\d\d:\d\d|\d{4}-\d\d-\d\dT[^ ]+) (?:[^ ]+ )?[^\s:\[\]]+"
-    rb"(?:\[[^\] ]*\])?: ",
+_SYSLOG_HEAD = (
+    rb"(?:<\d{1,3}>)?(?:[A-Z][a-z]{2} [ \d]?\d \d\d:\d\d:\d\d|\d{4}-\d\d-\d\dT[^ \n]+) (?:[^ \n]+ )?[^\s:\[\]]+"
+    rb"(?:\[[^\] \n]*\])?: "
 )
-_SYSLOG_5424 = re.compile(
-    rb'<\d{1,3}>1 [^ ]+ [^ ]+ [^ ]+ [^ ]+ [^ ]+ (?:-|(?:\[(?:[^\]"]|"(?:[^"\\]|\\.)*")*\])+)(?: (?:\xef\xbb\xbf)?|$)',
-    re.DOTALL,
+_SYSLOG_5424_HEAD = (
+    rb"<\d{1,3}>1 [^ \n]+ [^ \n]+ [^ \n]+ [^ \n]+ [^ \n]+"
+    rb' (?:-|(?:\[(?:[^\]"\n]|"(?:[^"\\\n]|\\.)*")*\])+)(?: (?:\xef\xbb\xbf)?|(?=\n|\Z))'
 )
+_SYSLOG = re.compile(_SYSLOG_HEAD)
+_SYSLOG_5424 = re.compile(_SYSLOG_5424_HEAD)
 
 
 def unwrap(kind: str) -> Unwrap:
     """Return a function that gives the line inside; for ``auto`` the very line where nothing surrounds it."""
     return _UNWRAP[kind]
+
+
+def unwrap_all(kind: str) -> UnwrapAll:
+    """Return a function that gives what is inside of each line, None where one of them holds nothing or a NUL."""
+    unwrap_each = _UNWRAP[kind]
+
+    def inside(lines: Sequence[bytes]) -> Sequence[bytes] | None:
+        if kind == "auto" and _are_bare(lines):
+            return lines
+        text = b"\n".join((*lines, b""))
+        if b"\0" in text:
+            return None
+        for find in _ALIKE[kind]:
+            found: list[bytes] = find.findall(text) if find.match(text) else []
+            if len(found) == len(lines):
+                return found
+        each = list(map(unwrap_each, lines))
+        return None if Unparsed in set(map(type, each)) else each  # type: ignore[return-value]
+
+    return inside
 
 
 def cut(kind: str) -> Cut | None:
@@ -72,7 +97,11 @@ def split(kind: str, data: bytes, start: int = 0) -> tuple[list[int], list[bytes
 
 
 def _docker(line: bytes) -> bytes | Unparsed:
-    text = _docker_entry(line).get("log")
+    return _text_of(_docker_entry(line))
+
+
+def _text_of(entry: Mapping[str, object]) -> bytes | Unparsed:
+    text = entry.get("log")
     return text.encode("utf-8", "replace").rstrip(b"\r\n") if isinstance(text, str) else Unparsed("wrapper")
 
 
@@ -107,9 +136,8 @@ def _auto(line: bytes) -> bytes | Unparsed:
 
 def _perhaps_docker(line: bytes) -> bytes | Unparsed:
     """A JSON access log is no wrapper, whatever it calls its fields."""
-    if not line.startswith(DOCKER) or "stream" not in _docker_entry(line):
-        return line
-    return _docker(line)
+    entry = _docker_entry(line) if line.startswith(DOCKER) else {}
+    return _text_of(entry) if "stream" in entry else line
 
 
 def _perhaps_cri(line: bytes) -> bytes | Unparsed:
@@ -131,6 +159,41 @@ FIRST_BYTES: Mapping[bytes, Unwrap] = {
     **{bytes([byte]): _perhaps_syslog for byte in b"ADFJMNOS"},  # the months
     **{bytes([byte]): _perhaps_cri for byte in b"12"},  # the years
 }
+
+
+# The same for many lines at once. What follows a head fits whatever it is, so a head is divided from it as in one line.
+
+
+def _alike(head: bytes) -> re.Pattern[bytes]:
+    return re.compile(rb"^" + head + rb"([^\n]*)\n", re.MULTILINE)
+
+
+_CRI_WHOLE = _CRI_BEGINS + rb"F(?::[^ \n]*)? ?"
+_ANY_SYSLOG = rb"(?:" + _SYSLOG_5424_HEAD + rb"|" + _SYSLOG_HEAD + rb")"
+_IF_YEAR, _IF_DATE = rb"(?=[12])", rb"(?=[<ADFJMNOS12])"
+_NO_CRI = rb"(?!" + _CRI_BEGINS + rb"[PF])"
+_ALIKE: Mapping[str, Sequence[re.Pattern[bytes]]] = {
+    "auto": (
+        _alike(_IF_YEAR + _CRI_WHOLE),
+        _alike(_IF_DATE + _NO_CRI + _ANY_SYSLOG),
+        _alike(rb"(?!" + DOCKER + rb")(?!" + _IF_YEAR + _CRI_BEGINS + rb"[PF])(?!" + _IF_DATE + _ANY_SYSLOG + rb")"),
+    ),
+    "cri": (_alike(_CRI_WHOLE),),
+    "syslog": (_alike(_ANY_SYSLOG),),
+    "docker": (),
+    "none": (_alike(b""),),
+}
+_FIRST_BYTE: Callable[[bytes], bytes] = itemgetter(slice(1))
+_FIFTH_BYTE: Callable[[bytes], bytes] = itemgetter(slice(4, 5))
+_LETTERS = frozenset(byte for byte in FIRST_BYTES if byte.isalpha() or byte == b"<")
+_HEAD: Callable[[bytes], bytes] = itemgetter(slice(len(DOCKER)))
+
+
+def _are_bare(lines: Sequence[bytes]) -> bool:
+    """Tell quickly of most logs' lines that nothing surrounds them."""
+    if b"-" in b"".join(map(_FIFTH_BYTE, lines)) or DOCKER in map(_HEAD, lines):
+        return False
+    return _LETTERS.isdisjoint(map(_FIRST_BYTE, lines))
 
 
 def _physical(data: bytes, start: int = 0) -> tuple[list[int], list[bytes]]:

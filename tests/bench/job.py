@@ -151,8 +151,8 @@ def _nginx_json(of: Request) -> str:
 
 
 def _caddy(of: Request) -> str:
-    """As Caddy's access log is: https://caddyserver.com/docs/logging."""
-    headers = {"User-Agent": [of.agent], "Accept": ["*/*"]} | ({"Referer": [of.referrer]} if of.referrer != "-" else {})
+    """As Caddy's access log is, with a clock of microseconds: https://caddyserver.com/docs/logging."""
+    headers = {"User-Agent": [of.agent], "Accept": ["*/*"], "Accept-Encoding": ["gzip, deflate, br"]}
     request: Mapping[str, object] = {
         "remote_ip": of.address,
         "remote_port": "50123",
@@ -161,33 +161,128 @@ def _caddy(of: Request) -> str:
         "method": of.method,
         "host": "example.com",
         "uri": of.target,
-        "headers": headers,
+        "headers": headers | ({"Referer": [of.referrer]} if of.referrer != "-" else {}),
+        "tls": {"resumed": False, "version": 772, "cipher_suite": 4865, "proto": "h2", "server_name": "example.com"},
     }
     fields = {
         "level": "info",
-        "ts": float(of.when),
+        "ts": of.when + of.size % 1000 / 1000 + 0.000123,
         "logger": "http.log.access.log0",
         "msg": "handled request",
         "request": request,
         "bytes_read": 0,
         "user_id": "",
-        "duration": 0.004,
+        "duration": 0.000929675,
         "size": of.size,
         "status": of.status,
-        "resp_headers": {"Server": ["Caddy"]},
+        "resp_headers": {"Server": ["Caddy"], "Content-Type": [_type_of(of.target)]},
     }
     return json.dumps(fields, separators=(",", ":")) + "\n"
 
+
+def _traefik(of: Request) -> str:
+    """As Traefik writes JSON with the two headers kept: https://doc.traefik.io/traefik/observability/access-logs/."""
+    fields = {
+        "ClientAddr": f"{of.address}:50123",
+        "ClientHost": of.address,
+        "ClientPort": "50123",
+        "ClientUsername": "-",
+        "DownstreamContentSize": of.size,
+        "DownstreamStatus": of.status,
+        "Duration": 929675 + of.size,
+        "OriginContentSize": of.size,
+        "OriginDuration": 829675 + of.size,
+        "OriginStatus": of.status,
+        "Overhead": 100000,
+        "RequestAddr": "example.com",
+        "RequestContentSize": 0,
+        "RequestCount": of.size,
+        "RequestHost": "example.com",
+        "RequestMethod": of.method,
+        "RequestPath": of.target,
+        "RequestPort": "-",
+        "RequestProtocol": "HTTP/2.0",
+        "RequestScheme": "https",
+        "RetryAttempts": 0,
+        "RouterName": "web@docker",
+        "ServiceAddr": "172.18.0.3:80",
+        "ServiceName": "web@docker",
+        "ServiceURL": "http://172.18.0.3:80",
+        "StartLocal": f"{_iso(of.when)[:19]}.{of.size * 11_000:09}Z",
+        "StartUTC": f"{_iso(of.when)[:19]}.{of.size * 11_000:09}Z",
+        "entryPointName": "websecure",
+        "level": "info",
+        "msg": "",
+        **({"request_Referer": of.referrer} if of.referrer != "-" else {}),
+        "request_User-Agent": of.agent,
+        "time": _iso(of.when),
+    }
+    return json.dumps(fields, separators=(",", ":")) + "\n"
+
+
+def _type_of(target: str) -> str:
+    return "text/javascript" if target.startswith("/static/") else "text/html; charset=utf-8"
+
+
+def _vhost(of: Request) -> str:
+    return "example.com " + _combined(of)
+
+
+def _apache(of: Request) -> str:
+    return (
+        f'example.com:443 {of.address} - - [{_local(of.when)}] "{of.method} {of.target} HTTP/1.1" {of.status} '
+        f'{of.size} {of.size * 7} "{of.referrer}" "{of.agent}"\n'
+    )
+
+
+_APACHE = '%v:%p %h %l %u %t "%r" %>s %O %D "%{Referer}i" "%{User-Agent}i"'
+
+
+def _escape_json(of: Request) -> str:
+    """As people write nginx's own JSON, without blanks."""
+    return (
+        f'{{"time":"{_iso(of.when)}","addr":"{of.address}","host":"example.com","request":"{of.method} {of.target} '
+        f'HTTP/1.1","status":"{of.status}","size":"{of.size}","rt":"0.004","referrer":"{of.referrer.strip("-")}",'
+        f'"agent":"{of.agent}"}}\n'
+    )
+
+
+_ESCAPE_JSON = (
+    'log_format j escape=json \'\'{"time":"$time_iso8601","addr":"$remote_addr","host":"$host","request":"$request",'
+    '"status":"$status","size":"$body_bytes_sent","rt":"$request_time","referrer":"$http_referer",'
+    '"agent":"$http_user_agent"}\'\';'
+)
+
+
+def _cri(of: Request) -> str:
+    return f"{_iso(of.when)[:19]}.{of.size * 11_000:09}Z stdout F {_combined(of)}"
+
+
+def _syslog(of: Request) -> str:
+    return f"<190>{_written(of.when, '%b %e %H:%M:%S')} web1 nginx: {_combined(of)}"
+
+
+_NAMED_GROUPS = (
+    r'^(?P<client_ip>\S+) - (?P<user>\S+) \[(?P<time>[^\]]+)\] "(?P<request>[^"]*)" (?P<status>\d+) (?P<bytes>\d+)'
+    r' "(?P<referrer>[^"]*)" "(?P<user_agent>[^"]*)"$'
+)
 
 STYLES = {
     "combined": Style(_combined, "format: combined"),
     "nginx main, X-Forwarded-For": Style(
         _main, "format: nginx_main, client_ip: {trusted_proxies: ['10.0.0.0/8'], field: x_forwarded_for}"
     ),
+    "vhost_combined": Style(_vhost, "format: vhost_combined"),
     "custom log_format": Style(_custom, f"format: '{_CUSTOM}'"),
+    "custom LogFormat": Style(_apache, f"format: '{_APACHE}'"),
     "escapes in every line": Style(_escaped, "format: combined"),
+    "combined in CRI": Style(_cri, "format: combined"),
+    "combined in syslog": Style(_syslog, "format: combined"),
+    "regular expression": Style(_combined, f"format: {{regex: '{_NAMED_GROUPS}'}}"),
     "nginx JSON": Style(_nginx_json, "format: nginx_json"),
+    "nginx JSON by its log_format": Style(_escape_json, f"format: '{_ESCAPE_JSON}'"),
     "Caddy JSON": Style(_caddy, "format: caddy"),
+    "Traefik JSON": Style(_traefik, "format: traefik"),
 }
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import compress
+
 import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from logship.parser import client, formats, record
+from logship.parser import client, formats, record, wrappers
 from logship.records import Record, Unparsed
 
 LOG_FORMATS = {
@@ -180,15 +182,48 @@ def test_a_block_of_lines_holds_what_parse_says_of_each(name):
         if only_plain:
             lines = [line for line in lines if parser.outline(line) is not None] or lines
         sheet = parser.block.sheet(lines)
-        if sheet is None:
-            return
-        outlines = [sheet.outline(at) for at in range(len(lines))]
-        assert [parser.record(outline) for outline in outlines] == [parser.parse(line) for line in lines]
-        assert list(sheet.keys) == [key for key, _, _ in outlines] == [parser.outline(line)[0] for line in lines]
-        assert [*sheet.agents] == [agent for _, agent, _ in outlines]
-        assert all(parser.block.fits(lines))
+        if sheet is not None:
+            _agree_on(parser, lines, sheet)
+            assert all(parser.block.fits(lines))
 
     check()
+
+
+def _agree_on(parser, lines, sheet):
+    lines = lines if sheet.fits is None else list(compress(lines, sheet.fits))
+    outlines = [sheet.outline(at) for at in range(len(lines))]
+    assert [parser.record(outline) for outline in outlines] == [parser.parse(line) for line in lines]
+    assert list(sheet.keys) == [key for key, _, _ in outlines] == [parser.outline(line)[0] for line in lines]
+    assert [*sheet.agents] == [agent for _, agent, _ in outlines]
+
+
+HEADS = {
+    "cri": (
+        "2025-10-10T13:55:36.1Z stdout F ",
+        "2025-10-10T13:55:36+02:00 stderr F ",
+        "2025-10-10T13:55:36Z stdout F:x ",
+    ),
+    "syslog": ("<190>Oct 10 13:55:36 web nginx: ", "Oct  9 13:55:36 nginx[7]: ", "2025-10-10T13:55:36Z a: nginx: "),
+    "syslog 5424": ("<190>1 2025-10-10T13:55:36Z web nginx 7 - - ", '<190>1 - - - - - [a b="c] d\\""] \xef\xbb\xbf'),
+    "bare": ("", "2025-10-10T13:55:36Z ", "Oct 10 ", "2"),
+    "broken": ("2025-10-10T13:55:36Z stdout P ", "2025-10-10T13:55:36Z stdout F", "<190>1 x ", '{"log":"', "\0", "3"),
+}
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.data(), st.sampled_from(["auto", "cri", "syslog", "docker"]))
+def test_many_lines_are_unwrapped_as_each_is(data, kind):
+    """Lines of one writer, and lines of several, hold at once what each holds."""
+    heads = [head for name in data.draw(st.sets(st.sampled_from(sorted(HEADS)), min_size=1)) for head in HEADS[name]]
+    line = st.tuples(
+        st.sampled_from(heads), st.sampled_from(["", "x", "a: b", '203.0.113.7 - - "GET / HTTP/1.1"', " "])
+    )
+    lines = [(head + text).encode("latin-1") for head, text in data.draw(st.lists(line, min_size=1, max_size=6))]
+    found, each = wrappers.unwrap_all(kind)(lines), list(map(wrappers.unwrap(kind), lines))
+    if found is not None:
+        assert list(found) == each
+    elif not any(b"\0" in line for line in lines):
+        assert any(isinstance(inner, Unparsed) for inner in each)
 
 
 @settings(max_examples=150, deadline=None)
@@ -248,6 +283,130 @@ def test_json_outline_and_parse_agree(name, found, at, byte):
         return
     _agree(JSON[name], line)
     _agree(JSON[name], line[:at] + byte + line[at + 1 :])
+
+
+ENTRIES = {
+    "nginx_json": {
+        "time_iso8601": (
+            "2025-10-10T13:55:36+00:00",
+            "2025-10-10T13:55:37.123+00:00",
+            "2025-13-10T13:55:37+00:00",
+            5,
+            None,
+        ),
+        "remote_addr": ("203.0.113.7", "10.0.0.2", ""),
+        "request": ("GET /p?q=1 HTTP/1.1", "GET / HTTP/1.1", "", "-", 'GET /"x" HTTP/1.1', "GET /caf\u00e9 HTTP/1.1"),
+        "status": (200, "404", "000", 200.0, True, None, 99),
+        "body_bytes_sent": (512, "512", None),
+        "http_user_agent": ("Mozilla/5.0", "-", "", 'odd "one"', ["a", "b"]),
+        "sent_http_content_type": ("text/html", None, ["text/html"]),
+    },
+    "caddy": {
+        "ts": (1760104536.5, 1760104536.123456, 1760104536, 0.5, -1.5, 1e12, "2025-10-10T13:55:36Z", None),
+        "logger": ("http.log.access", "http.log.access.log0", "http.log.error", "tls", None),
+        "request": {
+            "client_ip": ("203.0.113.7", None),
+            "remote_ip": ("10.0.0.2",),
+            "method": ("GET", "POST", 5),
+            "host": ("example.com", "Example.COM:80"),
+            "uri": ("/", "/p?q", ""),
+            "headers": {"User-Agent": (["Mozilla/5.0"], ["a", "b"], [], None), "Referer": (["https://a/"], None)},
+        },
+        "status": (200, 404),
+        "resp_headers": {"Content-Type": (["text/html"], None)},
+    },
+    "traefik": {
+        "ClientAddr": ("203.0.113.7:50123",),
+        "ClientHost": ("203.0.113.7", "198.51.100.9"),
+        "DownstreamStatus": (200, 404),
+        "RequestMethod": ("GET",),
+        "RequestPath": ("/", "/p?q", None),
+        "StartUTC": ("2025-10-10T13:55:36.123456789Z", "2025-10-10T13:55:36.1Z", "2025-02-30T13:55:36.1Z", "x", None),
+        "request_User-Agent": ("Mozilla/5.0", None),
+    },
+    "map": {"a": {"ip": ("203.0.113.7",), "request": ("GET / HTTP/1.1", "")}, "t": (1760104536, "x"), "s": ("200",)},
+}
+
+
+def _entries(shape, usually):
+    """Objects of a shape; ``usually`` with the first values, and with all labels."""
+
+    def value(of):
+        if isinstance(of, dict):
+            return _entries(of, usually)
+        return st.sampled_from([*([of[0]] * 30 if usually else []), *of])
+
+    return st.fixed_dictionaries(
+        {label: value(of) for label, of in shape.items()},
+        optional={label: st.sampled_from([None, 1, "x", {"a": 1}]) for label in ("x", "msg")} if not usually else {},
+    ).map(lambda found: {label: of for label, of in found.items() if of is not None or len(label) % 2})
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.sampled_from(sorted(ENTRIES)), st.booleans(), st.data())
+def test_a_block_of_json_lines_holds_what_parse_says_of_each(name, usually, data):
+    """What is taken at once is what is taken one by one: labels that lack, other types, lines that are none."""
+    parser = JSON[name]
+    lines = [
+        orjson.dumps(each) for each in data.draw(st.lists(_entries(ENTRIES[name], usually), min_size=12, max_size=20))
+    ]
+    for at in data.draw(st.sets(st.integers(0, len(lines) - 1), max_size=2)):
+        cut = data.draw(st.integers(0, len(lines[at])))
+        lines[at] = (
+            lines[at][:cut] + data.draw(st.sampled_from([b"", b"\\x22", b"\xff", b"\0", b"}", b'"'])) + lines[at][cut:]
+        )
+    sheet = parser.block.sheet(lines)
+    if sheet is not None:
+        _agree_on(parser, lines, sheet)
+
+
+REGEXES = {
+    name: record.Parser(formats.compile({"regex": spec}), client.ClientRule([]))
+    for name, spec in {
+        "plain": r'^(?P<client_ip>\S+) \[(?P<time>[^\]]+)\] "(?P<request>[^"]*)" (?P<status>\d+|-)'
+        r'(?: "(?P<user_agent>[^"]*)")?$',
+        "last": r"^(?P<user_agent>\w+) (?P<client_ip>[\d.]+) (?P<request>.*)",
+        "choice": r"^(?P<client_ip>\S+) (?P<request>.*) (?P<status>\d+)? ?(?P<time>\S*)$",
+    }.items()
+}
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.sampled_from(sorted(REGEXES)),
+    st.lists(
+        st.sampled_from(
+            [
+                '203.0.113.7 [2025-10-10T13:55:36Z] "GET / HTTP/1.1" 200 "Mozilla/5.0"',
+                '203.0.113.7 [2025-10-10T13:55:37Z] "GET /a HTTP/1.1" 404',
+                '203.0.113.7 [2025-13-10T13:55:37Z] "GET /a HTTP/1.1" 404',
+                '203.0.113.7 [2025-10-10T13:55:36Z] "GET / HTTP/1.1" 99 "x"',
+                "Mozilla 203.0.113.7 GET / HTTP/1.1",
+                "curl\v1 203.0.113.7 GET /",
+                "203.0.113.7 GET / HTTP/1.1 200 1760104536",
+            ]
+        ),
+        min_size=1,
+        max_size=6,
+    ),
+    st.data(),
+)
+def test_both_engines_agree(name, lines, data):
+    """A line that Python's engine takes apart holds what RE2 finds in it."""
+    parser, lines = REGEXES[name], [line.encode() for line in lines]
+    for at in data.draw(st.sets(st.integers(0, len(lines) - 1), max_size=1)):
+        cut = data.draw(st.integers(0, len(lines[at])))
+        lines[at] = (
+            lines[at][:cut]
+            + data.draw(st.sampled_from([b"\\x22", b"\v", b"\n", b"\r", b"\xff", b'"']))
+            + lines[at][cut:]
+        )
+    for line in lines:
+        _agree(parser, line)
+    assert (parser.block is None) == (name == "choice")
+    sheet = parser.block and parser.block.sheet(lines)
+    if sheet:
+        _agree_on(parser, lines, sheet)
 
 
 @settings(max_examples=150, deadline=None)

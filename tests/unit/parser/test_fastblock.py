@@ -76,10 +76,10 @@ def test_words_that_may_be_anything_are_counted_line_by_line():
 
 
 def test_lines_with_escapes_are_told_beforehand():
-    """An escape or a hole in one line leaves the other lines their block."""
+    """An escape that is not of one kind, or a hole, in one line leaves the other lines their block."""
     lines = [
         combined(),
-        combined("1.1.1.1 - a\\x20b"),
+        combined(request="GET /\\t HTTP/1.1"),
         combined() + b"\0",
         combined(request='GET "/" HTTP/1.1'),
         combined(),
@@ -89,19 +89,50 @@ def test_lines_with_escapes_are_told_beforehand():
     assert here.block.sheet([lines[0], lines[4]]) is not None
 
 
-def test_wrapped_lines_among_bare_ones_are_told_beforehand():
-    """A line that may be wrapped is left to who knows wrappers."""
+def test_wrapped_lines_and_bare_ones_make_one_block():
+    """Each line is unwrapped by itself where they are not all alike."""
     lines = [
         combined(),
         b"2025-10-10T13:55:36Z stdout F " + combined(),
         b"<190>Oct 10 13:55:36 web nginx: " + combined(),
     ]
     here = parser(wrapper="auto")
-    assert [*here.block.fits(lines)] == [1, 0, 0]
-    assert here.block.sheet(lines) is None
+    sheet = here.block.sheet(lines)
+    assert [here.record(sheet.outline(at)) for at in range(3)] == [here.parse(lines[0])] * 3
 
 
-@pytest.mark.parametrize("format_", ["nginx_json", "s3", {"regex": r"(?P<client_ip>\S+) (?P<request>.*)"}])
+@pytest.mark.parametrize("format_", ["w3c", "s3", {"regex": r"(?P<client_ip>\S+) (?P<request>.*)"}])
 def test_other_formats_have_no_block(format_):
-    """JSON, expressions and lines of unknown length are taken one by one."""
+    """Lines that explain the next, that may match in two ways, or are of unknown length are taken one by one."""
     assert parser(format_).block is None
+
+
+JSON_LINES = {
+    "nginx_json": b'{"time": "2025-10-10T13:55:36Z", "remote_addr": "1.1.1.1", "request": "GET / HTTP/1.1",'
+    b' "status": 200}',
+    "caddy": b'{"ts":1760104536.5,"request":{"client_ip":"1.1.1.1","method":"GET","host":"example.com","uri":"/",'
+    b'"headers":{"User-Agent":["Mozilla/5.0"]}},"status":200}',
+    "traefik": b'{"ClientHost":"1.1.1.1","RequestPath":"/","StartUTC":"2025-10-10T13:55:36.123456789Z",'
+    b'"OriginStatus":200}',
+    "ltsv": b"time:[10/Oct/2025:13:55:36 +0000]\thost:1.1.1.1\treq:GET / HTTP/1.1\tstatus:200",
+}
+
+
+@pytest.mark.parametrize("format_", JSON_LINES)
+def test_lines_with_labels_make_a_block_without_those_that_are_no_requests(format_):
+    """An application's own lines among them cost the others nothing."""
+    here = parser(format_, "auto")
+    lines = [JSON_LINES[format_]] * 20 + [b'{"level":"info","msg":"started"}', b"started"] + [JSON_LINES[format_]] * 3
+    sheet = here.block.sheet(lines)
+    assert [*sheet.fits] == [1] * 20 + [0] * 2 + [1] * 3
+    assert here.record(sheet.outline(22)) == here.parse(lines[0])
+    assert [*sheet.keys] == [sheet.outline(0)[0]] * 23
+
+
+def test_values_with_escapes_make_a_block():
+    """A quote in a User-Agent is no reason to look at its line alone, however the server writes it."""
+    here = parser()
+    lines = [combined().replace(b"X11", odd) for odd in (b"X11", rb"\x22", rb"\"", rb"\\", rb"\\\"\xc3\xa9")]
+    sheet = here.block.sheet(lines)
+    assert [here.record(sheet.outline(at)) for at in range(len(lines))] == [here.parse(line) for line in lines]
+    assert sheet.agents[4].count(b'\\"\xc3\xa9') == 1

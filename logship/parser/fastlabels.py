@@ -1,0 +1,105 @@
+r"""Take many lines with labels apart at once: a step at a time for all of them, by functions that loop in C.
+
+What each line is loaded as is the same as one by one; what is saved is the looking up. All lines' values under a label
+make a column, and columns are turned into bytes, checked and put together to keys as a whole. Where a column is not
+plain (a value of another type, one that is elsewhere in some lines), it is made value by value, as `labelled` does.
+Lines that are no requests are left to whoever reads line by line.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
+from typing import Any
+
+from logship.memo import Memo
+from logship.parser import times
+
+Path = str | tuple[str, ...]  # a label at the top, or the keys on the way inside
+Paths = tuple[Path, ...]
+Found = Mapping[str, Any]
+First = Callable[[Found, Paths], bytes]
+
+_REMEMBERED = 2048  # values, which come again: requests, hosts, User-Agents
+_LONGEST = 512  # characters of one
+_TIMES = 256
+_PLAIN = ({str}, {int}, {bytes}, {str, type(None)}, {bytes, type(None)})
+
+
+class Columns:
+    """Columns of bytes from many lines' values. ``first`` gives the value of one line, and says what is right."""
+
+    def __init__(self, first: First) -> None:
+        self._first = first
+        self._raws = Memo(lambda value: first({"": value}, ("",)), _REMEMBERED, worth=_is_short)
+
+    def of(self, lines: Sequence[Found], paths: Paths) -> list[bytes]:
+        """Return each line's first value that is there, b"" where none is."""
+        values = _values(lines, paths[0]) if paths else None
+        if values is None or set(map(type, values)) not in _PLAIN:
+            return [self._first(line, paths) for line in lines]
+        raws = list(map(self._raws.__getitem__, values))
+        if len(paths) > 1 and b"" in raws:
+            return [raw or self._first(line, paths[1:]) for raw, line in zip(raws, lines, strict=True)]
+        return raws
+
+
+def _is_short(value: Any) -> bool:
+    return value.__class__ is int or value is None or len(value) <= _LONGEST
+
+
+def _values(lines: Sequence[Found], path: Path) -> list[Any] | None:
+    """Return what all lines have under a path, None where it leads nowhere in one of them."""
+    *way, label = (path,) if isinstance(path, str) else path
+    for step in way:
+        inner = _under(lines, step)
+        if set(map(type, inner)) != {dict}:
+            return None
+        lines = inner
+    values = _under(lines, label)
+    if set(map(type, values)) == {list} and set(map(len, values)) == {1}:  # a header's values
+        return list(map(itemgetter(0), values))
+    return values
+
+
+def _under(lines: Sequence[Found], label: str) -> list[Any]:
+    try:
+        return list(map(itemgetter(label), lines))
+    except KeyError:
+        return [line.get(label) for line in lines]
+
+
+class Moments:
+    """Tells which values are times that can be read."""
+
+    def __init__(self) -> None:
+        self._clock = Memo(times.any_of, _TIMES, worth=lambda raw: len(raw) <= _LONGEST)
+        self._seconds = Memo(_is_moment, _TIMES)
+
+    def are_plain(self, lines: Sequence[Found], paths: Paths) -> bool:
+        """Tell whether all lines surely have a time, without reading each: those with fractions are never the same."""
+        values = _values(lines, paths[0]) or [None]
+        kinds = set(map(type, values))
+        if kinds == {float}:
+            return bool(min(values) >= 1.0 and max(values) < times.LATEST)
+        return kinds == {str} and self._have_fractions(values)
+
+    def none_of(self, raws: Sequence[bytes]) -> list[int]:
+        """Return the places of values that are there and are no times."""
+        moments = list(map(self._clock.__getitem__, raws))
+        return [at for at, raw in enumerate(raws) if raw and moments[at] is None] if None in moments else []
+
+    def _have_fractions(self, texts: Sequence[str]) -> bool:
+        joined = "\n".join((*texts, ""))
+        found = _WITH_FRACTION(joined)
+        return len(found) == len(texts) == joined.count("\n") and all(map(self._seconds.__getitem__, set(found)))
+
+
+_WITH_FRACTION = re.compile(
+    r"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\.\d{1,9}(Z|[+-]\d\d:\d\d)\n", re.ASCII | re.MULTILINE
+).findall
+
+
+def _is_moment(halves: tuple[str, str]) -> bool:
+    return times.iso("".join(halves).encode()) is not None
