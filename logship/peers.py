@@ -12,9 +12,11 @@ from collections.abc import Sequence
 from logship.parser.client import CLOUDFLARE_DATE, ClientRule
 from logship.parser.record import Parser
 from logship.records import Record
+from logship.router import audience
 from logship.settings import ClientIpSettings
 
 _ENOUGH = 10  # requests: fewer may well be the administrator's own
+_NEARLY_ALL = 0.95  # of them: somebody always finds the way past what stands in front
 
 # What stands in front, by the sets that one would trust: the narrow ones first.
 _FRONTS = {
@@ -29,18 +31,25 @@ def doubt(client_ip: ClientIpSettings, parser: Parser, lines: Sequence[bytes]) -
     records = [record for line in lines if isinstance(record := parser.parse(line), Record)]
     if len(records) < _ENOUGH:
         return None
-    addresses = Counter(record.client_ip for record in records)
     if client_ip.trusted_proxies:
-        return _none_found(client_ip.field) if addresses.keys() == {None} else None
-    seen = [address for address in addresses if address is not None]
-    front = next((sets for sets in _FRONTS if _are_all_of(sets, seen)), None) if seen else None
-    return None if front is None else _all_proxies(front, parser, len(records))
+        return _none_found(client_ip.field) if all(record.client_ip is None for record in records) else None
+    addresses = Counter(record.client_ip for record in _of_people(records) if record.client_ip is not None)
+    requests = addresses.total()
+    shares = {sets: _proxies(sets, addresses) for sets in _FRONTS}
+    front = next((sets for sets, count in shares.items() if count and count >= requests * _NEARLY_ALL), None)
+    return None if front is None else _all_proxies(front, parser, shares[front], requests)
 
 
-def _are_all_of(sets: Sequence[str], addresses: Sequence[str]) -> bool:
-    """Tell by walking over them: behind one that is trusted stands nobody."""
+def _of_people(records: Sequence[Record]) -> Sequence[Record]:
+    """Return those of people, where there are enough: monitors and scanners need not come by what stands in front."""
+    people = [record for record in records if not audience.classify(record.user_agent).kind]
+    return people if len(people) >= _ENOUGH else records
+
+
+def _proxies(sets: Sequence[str], addresses: Counter[str]) -> int:
+    """Return how many requests came from them, told by walking over each: behind one that is trusted is nobody."""
     rule = ClientRule(sets, private=True)
-    return all(rule.resolve(address, None) is None for address in addresses)
+    return sum(count for address, count in addresses.items() if rule.resolve(address, None) is None)
 
 
 def _none_found(field: str) -> str:
@@ -50,7 +59,8 @@ def _none_found(field: str) -> str:
     )
 
 
-def _all_proxies(front: tuple[str, ...], parser: Parser, requests: int) -> str:
+def _all_proxies(front: tuple[str, ...], parser: Parser, proxied: int, requests: int) -> str:
+    which = "each" if proxied == requests else proxied
     known = "x_forwarded_for" in parser.format.facts
     remedy = (
         f"the log holds X-Forwarded-For: add client_ip: {{trusted_proxies: [{', '.join(front)}]}}"
@@ -58,6 +68,6 @@ def _all_proxies(front: tuple[str, ...], parser: Parser, requests: int) -> str:
         else "log X-Forwarded-For as well, and name the proxies in client_ip.trusted_proxies"
     )
     return (
-        f"each of the last {requests} requests came from an address that is {_FRONTS[front]}, so a proxy's: all "
+        f"{which} of the last {requests} requests came from an address that is {_FRONTS[front]}, so a proxy's: all "
         f"visitors would count as one, and Plausible drops what is no visitor's; {remedy}. On an intranet, all is well"
     )

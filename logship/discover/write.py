@@ -11,6 +11,7 @@ import re
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from logship.discover.servers import Found
 from logship.discover.sources import Decision, Source
@@ -44,11 +45,11 @@ def document(
         for number, source in enumerate(decision.sources)
     ]
     active = tuple(number for number, source in enumerate(sources) if not source.trouble)
-    lines = [*_head(configurations, date), *_next(sources, active), "", "sources:"]
+    number, first = (active[0], sources[active[0]]) if active else _last_resort(sources, suggestion, refused)
+    lines = [*_head(configurations, date), *_next(sources, first.path[0]), "", "sources:"]
     if not active:
-        number, source = _last_resort(sources, suggestion, refused)
         active = (number,)
-        lines += _unfinished(source)
+        lines += _unfinished(first)
     for number, source in enumerate(sources):
         if number not in active or not source.trouble:
             lines += _under_comment(source) if source.trouble else _entry(source)
@@ -68,9 +69,11 @@ def _last_resort(sources: Sequence[Source], suggestion: Source, refused: Mapping
 
 # The head and the tail.
 
+_SCHEMA = Path(__file__).resolve().parents[1] / "schema.json"  # ships with the package: editors complete by it
+
 
 def _head(configurations: Sequence[Found], date: datetime.date) -> Iterator[str]:
-    yield "# yaml-language-server: $schema=../logship/schema.json"
+    yield f"# yaml-language-server: $schema={_SCHEMA}"
     yield "#"
     yield from _comment(f"Written by `logship init` on {date.isoformat()} from the web server's own configuration:", "")
     for found in configurations:
@@ -78,8 +81,7 @@ def _head(configurations: Sequence[Found], date: datetime.date) -> Iterator[str]
         yield from _comment(f"  {found.program}: {found.file}{more}", "")
 
 
-def _next(sources: Sequence[Source], active: tuple[int, ...]) -> Iterator[str]:
-    path = next((sources[number].path[0] for number in active if number >= 0), "/var/log/nginx/access.log")
+def _next(sources: Sequence[Source], path: str) -> Iterator[str]:
     waiting = sum(1 for source in sources if source.trouble)
     steps = [
         *(

@@ -27,8 +27,8 @@ def warnings(tmp_path):
     return told
 
 
-def line(peer, chain="-"):
-    return f'{peer} - - [10/Oct/2025:13:55:36 +0000] "GET / HTTP/1.1" 200 5 "-" "{AGENT}" "{chain}"\n'
+def line(peer, chain="-", agent=AGENT):
+    return f'{peer} - - [10/Oct/2025:13:55:36 +0000] "GET / HTTP/1.1" 200 5 "-" "{agent}" "{chain}"\n'
 
 
 @pytest.mark.parametrize(
@@ -53,6 +53,15 @@ def test_visitors_addresses_are_fine(warnings):
     assert warnings([*inside, ("203.0.113.7",)]) == []
     assert warnings(inside[:5]) == []
     assert warnings(inside, trusted_proxies=["private"]) == []
+
+
+def test_monitors_and_scanners_may_come_another_way(warnings):
+    """A health check asks the server itself, and a scanner found its address: the visitors are all one for that."""
+    behind = [(f"172.70.1.{number}", "198.51.100.9") for number in range(1, 41)]
+    past = [("127.0.0.1", "-", "kube-probe/1.28")] * 40 + [("203.0.113.66", "-", "zgrab/0.x")] * 5
+    [told] = warnings([*past, *behind, ("203.0.113.7",)])
+    assert "40 of the last 41 requests came from an address that is Cloudflare's" in told
+    assert warnings([*behind, *[(f"203.0.113.{number}",) for number in range(5)]]) == []
 
 
 def test_it_is_the_end_of_the_log_that_counts(warnings):

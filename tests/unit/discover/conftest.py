@@ -55,7 +55,8 @@ def accepted(text: str) -> Written:
     read, problems = settings.read(text, "logship.yaml", {})
     assert not [str(problem) for problem in problems if not problem.warning], text
     plan.build(read)
-    assert text.startswith("# yaml-language-server: $schema=")
+    schema = text.partition("\n")[0].removeprefix("# yaml-language-server: $schema=")
+    assert Path(schema).is_file()
     return Written(text, read)
 
 
