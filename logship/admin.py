@@ -21,12 +21,12 @@ from typing import Any, Protocol, cast
 
 import orjson
 import structlog
-from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from aiohttp.web_request import BaseRequest
+from aiohttp.web_response import Response, StreamResponse
+from aiohttp.web_server import Server
 
-from logship import statuspage
 from logship.errors import LogshipError
-from logship.metrics import Metrics
+from logship.metrics import CONTENT_TYPE, Metrics
 from logship.settings import AdminSettings
 
 log = structlog.get_logger(__name__)
@@ -34,7 +34,6 @@ log = structlog.get_logger(__name__)
 _CONNECTIONS = 64  # Prometheus, probes and a few people need a dozen; one more takes the place of the oldest
 _PATIENCE = 30.0  # seconds in which a request's head has to come and its answer to be taken
 _KEEP_ALIVE = 25.0  # seconds; below _PATIENCE, so that idle connections end in good order
-_LARGEST = 1024  # bytes of a body: nothing here takes one
 
 _HEADERS = {
     "Cache-Control": "no-store",
@@ -42,6 +41,9 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
+
+
+Answer = Callable[[BaseRequest], Awaitable[StreamResponse]]
 
 
 class Watched(Protocol):
@@ -57,15 +59,12 @@ class Watched(Protocol):
 async def serve(settings: AdminSettings, watched: Watched, *, patience: float = _PATIENCE) -> AsyncIterator[None]:
     """Listen while the context lasts. Raise LogshipError when the address cannot be had."""
     connections = _Connections(patience)
-    app = make_app(watched, settings, connections)
-    runner = web.AppRunner(app, access_log=None, keepalive_timeout=_KEEP_ALIVE, shutdown_timeout=1)
-    await runner.setup()
-    make = cast("Callable[[], asyncio.Protocol]", runner.server)
+    answer = connections.patiently(answers(watched, settings))
+    server = Server(answer, access_log=None, keepalive_timeout=_KEEP_ALIVE)
     try:
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(lambda: _Bounded(make(), connections), settings.host, settings.port)
+        listening = await loop.create_server(lambda: _Bounded(server(), connections), settings.host, settings.port)
     except OSError as error:
-        await runner.cleanup()
         place = f"{settings.host}:{settings.port}"
         raise LogshipError(
             f"admin.listen: cannot listen on {place}: {error.strerror}; choose another or null"
@@ -78,50 +77,62 @@ async def serve(settings: AdminSettings, watched: Watched, *, patience: float = 
     try:
         yield
     finally:
-        server.close()
-        await runner.cleanup()
+        listening.close()
+        server.pre_shutdown()
+        await server.shutdown(timeout=1)
         connections.close()
 
 
-def make_app(watched: Watched, settings: AdminSettings, connections: _Connections | None = None) -> web.Application:
-    """Return the application, for a server or a test."""
+def answers(watched: Watched, settings: AdminSettings) -> Answer:
+    """Return what answers a request, for a server or a test."""
     views, names = _Views(watched), _Names(settings)
-    guards = [connections.patiently] if connections is not None else []
-    app = web.Application(middlewares=[*guards, names.only_ours], client_max_size=_LARGEST)
-    app.router.add_get("/healthz", views.healthz)
-    app.router.add_get("/readyz", views.readyz)
-    app.router.add_get("/metrics", views.metrics)
-    app.router.add_get("/status", views.status)
-    app.router.add_get("/", views.page)
-    return app
+    paths: dict[str, Callable[[], Response]] = {
+        "/healthz": views.healthz,
+        "/readyz": views.readyz,
+        "/metrics": views.metrics,
+        "/status": views.status,
+        "/": views.page,
+    }
+
+    async def answer(request: BaseRequest) -> StreamResponse:
+        # Browsers always send Host; a plain HTTP/1.0 health check may not, and is no web page.
+        refused = names.refuse(request.headers.get("Host", "localhost"))
+        if refused is not None:
+            return refused
+        view = paths.get(request.path)
+        if view is None:
+            return Response(text=f"not here; try {', '.join(paths)}\n", status=404, headers=_HEADERS)
+        if request.method not in ("GET", "HEAD"):
+            return Response(text="only to be read\n", status=405, headers=_HEADERS | {"Allow": "GET, HEAD"})
+        return view()
+
+    return answer
 
 
 class _Views:
     def __init__(self, watched: Watched) -> None:
         self._watched = watched
 
-    async def healthz(self, _request: web.Request) -> web.Response:
-        return web.Response(text="ok\n", headers=_HEADERS)
+    def healthz(self) -> Response:
+        return Response(text="ok\n", headers=_HEADERS)
 
-    async def readyz(self, _request: web.Request) -> web.Response:
+    def readyz(self) -> Response:
         ready = self._watched.ready()
-        return web.Response(text="ready\n" if ready else "not ready\n", status=200 if ready else 503, headers=_HEADERS)
+        return Response(text="ready\n" if ready else "not ready\n", status=200 if ready else 503, headers=_HEADERS)
 
-    async def metrics(self, _request: web.Request) -> web.Response:
-        text = generate_latest(self._watched.metrics.registry)
-        return web.Response(body=text, headers=_HEADERS | {"Content-Type": CONTENT_TYPE_LATEST})
+    def metrics(self) -> Response:
+        return Response(body=self._watched.metrics.text(), headers=_HEADERS | {"Content-Type": CONTENT_TYPE})
 
-    async def status(self, _request: web.Request) -> web.Response:
+    def status(self) -> Response:
         body = orjson.dumps(self._watched.status(), option=orjson.OPT_INDENT_2)
-        return web.json_response(body=body, headers=_HEADERS)
+        return Response(body=body, content_type="application/json", headers=_HEADERS)
 
-    async def page(self, _request: web.Request) -> web.Response:
+    def page(self) -> Response:
+        from logship import statuspage  # with its template: few ever ask for it
+
         text = statuspage.render(self._watched.status(), time.time())
         headers = _HEADERS | {"Content-Security-Policy": statuspage.POLICY}
-        return web.Response(text=text, content_type="text/html", headers=headers)
-
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+        return Response(text=text, content_type="text/html", headers=headers)
 
 
 # Names: a web page can make its own name point to this listener, and then read the answers as its own
@@ -145,17 +156,15 @@ class _Names:
             *(() if self._loopback else (socket.gethostname().lower(),)),
         )
 
-    @web.middleware
-    async def only_ours(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Answer 421 to a name that a stranger may own."""
-        # Browsers always send it; a plain HTTP/1.0 health check may not, and is no web page.
-        name = _without_port(request.headers.get("Host", "localhost"))
+    def refuse(self, host: str) -> Response | None:
+        """Return 421 for a name that a stranger may own."""
+        name = _without_port(host)
         if self._is_ours(name):
-            return await handler(request)
+            return None
         told = (
             f'not answered under the name "{name[:100]}"; if it is yours, add it to admin.hosts in the configuration\n'
         )
-        return web.Response(text=told, status=421, headers=_HEADERS)
+        return Response(text=told, status=421, headers=_HEADERS)
 
     def _is_ours(self, name: str) -> bool:
         if _is_loopback(name) or any(fnmatchcase(name, given) for given in self._given):
@@ -196,12 +205,15 @@ class _Connections:
             self._abort(next(iter(self._open)))
         self._grant(transport)
 
-    @web.middleware
-    async def patiently(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """A request's head has come: its answer, and the next head, have their time."""
-        if (transport := request.transport) is not None and not transport.is_closing():
-            self._grant(transport)
-        return await handler(request)
+    def patiently(self, answer: Answer) -> Answer:
+        """Return the same answers. When a request's head has come, its answer, and the next head, have their time."""
+
+        async def patient(request: BaseRequest) -> StreamResponse:
+            if (transport := request.transport) is not None and not transport.is_closing():
+                self._grant(transport)
+            return await answer(request)
+
+        return patient
 
     def lost(self, transport: asyncio.BaseTransport) -> None:
         """Forget it."""

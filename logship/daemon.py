@@ -288,4 +288,5 @@ def _spare_the_collector() -> None:
     What was built so far lives as long as the process; events come and go without cycles.
     """
     gc.freeze()
+    gc.enable()
     gc.set_threshold(10_000, 50, 100)

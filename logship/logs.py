@@ -13,12 +13,9 @@ from typing import Any, TextIO
 
 import orjson
 
-if "rich" not in sys.modules:
-    sys.modules["rich"] = None  # type: ignore[assignment]
-    import structlog
+from logship.lean import hidden
 
-    del sys.modules["rich"]
-else:
+with hidden("rich"):
     import structlog
 
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}

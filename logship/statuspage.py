@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
 from html import escape
-from importlib import resources
+from pathlib import Path
 from typing import Any
 
 _REASONS = 15  # bars of the funnel; what is rarer is drawn as one
@@ -39,7 +39,7 @@ def render(status: Mapping[str, Any], now: float) -> str:
     return _PLACE.sub(lambda found: drawn[found[1]], _TEMPLATE)
 
 
-_TEMPLATE = resources.files("logship").joinpath("statuspage.html").read_text("utf-8")
+_TEMPLATE = Path(__file__).with_name("statuspage.html").read_text("utf-8")
 _PLACE = re.compile(r"\{([a-z]+)\}(?=<)")  # beyond the style sheet and the script, a tag follows each
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
-import threading
+import gc
 from pathlib import Path
 
 import click
@@ -30,14 +29,16 @@ def command(config: Path, once: bool, log_level: str, log_format: str) -> None:
     Logs go to standard error: coloured text on a terminal, JSON lines elsewhere. SIGTERM stops cleanly, a second one
     at once; SIGHUP, or saving the file, reloads the configuration.
     """
+    gc.disable()  # nothing of what is imported and built now is garbage; the daemon lets it run
+    from logship import lean
+
+    lean.leave_closed("aiohttp", "prometheus_client", "is_bot")
+    lean.import_connector()
     from logship import logs
 
     logs.configure(level=log_level, style=log_format)
 
     import uvloop
-
-    # aiohttp loads the system's certificates when it is imported, for which Python lets other threads run.
-    threading.Thread(target=importlib.import_module, args=("aiohttp",), daemon=True).start()
 
     from logship import daemon
     from logship.cli import progress

@@ -7,6 +7,7 @@ is new and 0.1 µs when it is remembered.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -95,15 +96,24 @@ def _examine(text: str) -> Audience:
 
 
 def _is_bot(text: str) -> bool:
-    """Return what is-bot answers: by RE2 what RE2 can, a sixth of the time, and by its own engine the few others."""
+    """Return what is-bot answers: by RE2 what RE2 can, a sixth of the time, and by Python's engine the few others."""
     quick, others = _bots()
-    return quick.search(readable(text)) is not None or others.is_bot(text)
+    return quick.search(readable(text)) is not None or others.search(text) is not None
 
 
 @cache
 def _bots() -> tuple[Any, Any]:
-    import is_bot  # at first use: 24 ms and 3 MB that `check --help` need not pay
+    from is_bot._patterns import default_patterns  # at first use; the package itself would bring an engine of its own
 
-    patterns = sorted(is_bot.Bots().patterns)
+    patterns = sorted(default_patterns)
     odd = [pattern for pattern in patterns if "(?<" in pattern or "(?!" in pattern]  # RE2 does not look around
-    return crawlers.quick("|".join(each for each in patterns if each not in odd)), is_bot.Bots(odd)
+    others = re.compile("|".join(map(_one_by_one, odd)), re.IGNORECASE)
+    return crawlers.quick("|".join(each for each in patterns if each not in odd)), others
+
+
+def _one_by_one(pattern: str) -> str:
+    """Write `(?<!a|bc)` as `(?<!a)(?<!bc)`: Python's engine looks behind for texts of one length only."""
+    return _BEHIND.sub(lambda found: "".join(f"(?<!{each})" for each in found[1].split("|")), pattern)
+
+
+_BEHIND = re.compile(r"\(\?<!([^()]+)\)")

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-import re2
 
+from logship.linear import compile_expression
 from logship.records import readable
 
 _OWN: dict[str, tuple[str, ...]] = {
@@ -208,10 +208,7 @@ def _hint() -> Any:
 
 def quick(pattern: str) -> Any:
     """Compile a pattern of many words for RE2, with room enough that it need not fall back to its slow way."""
-    options = re2.Options()
-    options.case_sensitive, options.never_capture, options.log_errors = False, True, False
-    options.max_mem = _ROOM
-    return re2.compile(pattern, options)
+    return compile_expression(pattern, ignore_case=True, capture=False, most_memory=_ROOM)
 
 
 @cache

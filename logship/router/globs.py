@@ -18,8 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import re2
-
+from logship.linear import ExpressionError, compile_expression
 from logship.records import readable
 
 Dialect = Literal["path", "text"]
@@ -359,10 +358,7 @@ def _literal_end(flat: _Flat) -> str:
 
 
 def _compile_re2(pattern: str) -> Any:
-    options = re2.Options()
-    options.log_errors = False
-    options.never_capture = True
     try:
-        return re2.compile(pattern, options)
-    except re2.error as error:
+        return compile_expression(pattern, capture=False)
+    except ExpressionError as error:
         raise GlobError(f"too large to be compiled: {error}") from None

@@ -11,8 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import re2
-
+from logship.linear import ExpressionError, compile_expression
 from logship.records import readable
 from logship.router import addresses, audience, globs
 
@@ -88,12 +87,10 @@ def _nothing(_: str | None) -> Mapping[str, str]:
 
 
 def _expression(pattern: str) -> Any:
-    options = re2.Options()
-    options.log_errors = False
     try:
-        return re2.compile(pattern, options)
-    except re2.error as error:
-        said = error.args[0].decode("utf-8", "replace") if isinstance(error.args[0], bytes) else str(error)
+        return compile_expression(pattern)
+    except ExpressionError as error:
+        said = str(error)
         hint = " (RE2 has no look-around and no backreferences)" if "perl operator" in said or "escape" in said else ""
         raise MatcherError(f"regular expression {pattern!r}: {said}{hint}") from None
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass, field
+from functools import cache
 
 from logship import memo
 from logship.records import Decision, Delivery, OnceWithin, Record
@@ -211,13 +212,16 @@ def is_scan(record: Record) -> bool:
     return listed == "exploit" or (listed == "probe" and record.status in _ABSENT)
 
 
-_is_exploit = globs.compile_globs(probes.EXPLOITS, "path")
-_is_probe = globs.compile_globs(probes.PROBES, "path")
+@cache
+def _lists() -> tuple[globs.TextTest, globs.TextTest]:
+    """Compile both lists at first use: most sources have nobody scrutinised."""
+    return globs.compile_globs(probes.EXPLOITS, "path"), globs.compile_globs(probes.PROBES, "path")
 
 
 def _list_of(path: str) -> str:
+    is_exploit, is_probe = _lists()
     tried = (path, decoded(path))
-    return "exploit" if any(map(_is_exploit, tried)) else "probe" if any(map(_is_probe, tried)) else ""
+    return "exploit" if any(map(is_exploit, tried)) else "probe" if any(map(is_probe, tried)) else ""
 
 
 _listed = memo.texts(_list_of, 2048, longest=300)

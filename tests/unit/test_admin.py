@@ -6,7 +6,7 @@ import socket
 
 import pytest
 from aiohttp import ClientSession
-from aiohttp.test_utils import TestClient, TestServer
+from aiohttp.test_utils import RawTestServer, TestClient
 from structlog.testing import capture_logs
 
 from logship import admin
@@ -54,7 +54,7 @@ def watched():
 
 @pytest.fixture
 async def client(watched):
-    async with TestClient(TestServer(admin.make_app(watched, AdminSettings()))) as client:
+    async with TestClient(RawTestServer(admin.answers(watched, AdminSettings()))) as client:
         yield client
 
 
@@ -107,7 +107,7 @@ async def test_no_other_site_may_use_an_answer(client, path):
 
 async def asked_as(watched, name, **settings):
     """Return the status of a request with this Host header."""
-    async with TestClient(TestServer(admin.make_app(watched, AdminSettings(**settings)))) as client:
+    async with TestClient(RawTestServer(admin.answers(watched, AdminSettings(**settings)))) as client:
         answer = await client.get("/status", headers={"Host": name})
         return answer.status, await answer.text()
 
