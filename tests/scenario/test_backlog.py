@@ -193,7 +193,7 @@ async def test_where_one_process_has_to_see_it_all_no_second_one_is_looked_after
 async def test_the_load_is_this_process_share_of_a_core(sieve: Sieve) -> None:
     """Waiting is no load, computing is."""
     feeding = Sifting(lambda: {"log": sieve}, lambda: 0, lambda: 0.0)
-    await asyncio.sleep(0.05)
+    await asyncio.sleep(0.5)
     assert feeding._load() < 0.5
     until = time.process_time() + 0.05
     while time.process_time() < until:
