@@ -8,6 +8,7 @@ nothing have been rotated, and then all that begins alike is a copy.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -35,6 +36,7 @@ class Generation:
         latest: the time (ns) of the last write of what was moved here from another disk; None: any.
         plain, packed: whether it is there as it was written, and compressed: one file each, and no other.
         met: a new sibling is a copy of it.
+        doubtful: it is looked for, and was not found because something could not be read.
         path: where it lies, if it is news; what is compressed beside it has that name, and a suffix.
     """
 
@@ -47,6 +49,7 @@ class Generation:
     plain: bool = False
     packed: bool = False
     met: bool = False
+    doubtful: bool = False
     path: str = ""
 
     def begins(self, head: bytes) -> bool:
@@ -111,8 +114,13 @@ class Census:
         return found.fingerprint.length > 0
 
     def _original(self, sibling: Sibling, body: content.Content, head: bytes) -> Generation | None:
-        """Return the generation that a sibling is a copy of: one that it proves in full, or else one it begins as."""
+        """Return the generation that a sibling is a copy of: one that it proves in full, or else one it begins as.
+
+        OSError: perhaps it is the one that is looked for, and could not be read a moment ago.
+        """
         alike = [each for each in self._generations if each.begins(head)]
+        if any(each.doubtful for each in alike):
+            raise BlockingIOError(errno.EAGAIN, "something like it is looked for", sibling.path)
         if self._at_rest or not alike:
             return next(iter(alike), None)
         self._place()

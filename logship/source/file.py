@@ -89,6 +89,11 @@ class LogFile:
         return self._state[1]
 
     @property
+    def state(self) -> tuple[int, int]:
+        """Size and time of the last write (ns), when it was looked at last."""
+        return self._state[0], self._state[1]
+
+    @property
     def behind(self) -> int:
         """Bytes seen and not read; a line that has not ended yet counts."""
         return max(self.size - self.offset, 0)

@@ -44,7 +44,22 @@ class Wanted:
         offset, fingerprint, _ = self.proof
         if self.found:
             return Generation(self.found[1].id, fingerprint, self.proof)
-        return Generation(None, fingerprint, self.proof, size=offset)
+        return Generation(None, fingerprint, self.proof, size=offset, doubtful=bool(self.failed))
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """A log that was read up to ``offset``, where its bytes stand still. ``state``: size and time (ns), when listed."""
+
+    id: Id
+    offset: int
+    state: tuple[int, int] | None = None
+
+    def holds(self, now: os.stat_result) -> bool:
+        """Tell whether it is still there, and has at most grown: what was cut may have been copied before."""
+        grown = now.st_size > self.state[0] if self.state else now.st_size >= self.offset
+        same = self.state == (now.st_size, now.st_mtime_ns)
+        return self.id == (now.st_dev, now.st_ino) and (same or (grown and self.offset > 0))
 
 
 @dataclass(slots=True)
@@ -58,7 +73,7 @@ class Quest:
         taken: files that are open already.
         known: siblings of the last listing, by id; None at the first.
         ours: generations that were read, beside those that are wanted.
-        rest: the inode of the live log at the last listing, and how far it was read; None: it has moved since.
+        rest: the live log at the last listing, or as it was left; None: it has moved since.
         listed_at: when that was (epoch seconds).
         since: at the first listing: what was written later than that (epoch seconds) came while we were looking.
         last: do not put off again what cannot be read.
@@ -76,7 +91,7 @@ class Quest:
     known: dict[Id, Fingerprint] | None
     ours: list[Generation]
     named: set[Id]
-    rest: tuple[Id, int] | None = None
+    rest: Rest | None = None
     listed_at: float | None = None
     since: float | None = None
     last: bool = False
@@ -182,9 +197,6 @@ class Quest:
             return False
 
     def _is_unread(self, each: Sibling, census: Census) -> bool:
-        if any(wanted.failed and wanted.proof[1].matches(self._heads[each.id]) for wanted in self.wanted):
-            self._postpone(each)  # it may be the one that is wanted, which could not be read a moment ago
-            return False
         try:
             return census.is_news(each)
         except UnusableFileError:
@@ -203,11 +215,9 @@ class Quest:
     def _is_at_rest(self) -> bool:
         """Tell whether the live log lies where it lay at the last listing: then nothing can have been rotated."""
         try:
-            seen = os.stat(self.path)
+            return self.rest is not None and self.rest.holds(os.stat(self.path))
         except OSError:
             return False
-        there, size = (seen.st_dev, seen.st_ino), seen.st_size
-        return self.rest is not None and self.rest[0] == there and self.rest[1] <= size
 
     def _is_new(self, each: Sibling) -> bool:
         """Tell whether it came since the last listing; at the first: since what is missing was last written to."""

@@ -26,7 +26,7 @@ from logship.source import file as files
 from logship.source.census import Generation
 from logship.source.file import LogFile
 from logship.source.openfiles import OpenFiles, is_out_of_descriptors
-from logship.source.quest import Quest
+from logship.source.quest import Quest, Rest
 from logship.source.siblings import Id, Sibling
 from logship.source.trail import Finished, Lost, Timing, Trail, generation, position, reach_of
 
@@ -279,7 +279,7 @@ class Search:
         before = [one for one in self._finished.before if paths.is_of(os.path.basename(one.path), name)]
         resumed = opened.generation() if opened else None
         return [
-            *map(generation, trail.files),
+            *(replace(generation(file), plain=file is trail.live) for file in trail.files),
             *map(replace, trail.closed),  # copies: a quest notes where they are
             *map(_saved_generation, before),
             *([resumed] if resumed else []),
@@ -311,7 +311,7 @@ class Search:
         if opened:
             self._go_live(trail, opened)
         if not (quest.failed or quest.incomplete):
-            trail.rested = trail.live
+            trail.rested = (trail.live, trail.live.state) if trail.live else None
 
     def _take_in(self, trail: Trail, sibling: Sibling, lost: Lost | None, body: content.Content | None) -> None:
         """Read an old generation: where it was left, or from its beginning when nobody has read it."""
@@ -413,13 +413,15 @@ def _younger(trail: Trail, sibling: Sibling) -> LogFile | None:
     return next((each for each in unread if each.written > sibling.mtime_ns), None)
 
 
-def _at_rest(trail: Trail, opened: _Opened | None) -> tuple[Id, int] | None:
-    """Return the live log and how far it was read, if it lies where it lay at the last listing, or was left."""
+def _at_rest(trail: Trail, opened: _Opened | None) -> Rest | None:
+    """Return the live log, if it lies where it lay at the last listing, or where it was left."""
     if opened:
         saved = opened.saved
         same = saved is not None and saved.fingerprint.length and (saved.device, saved.inode) == opened.id
-        return (opened.id, opened.offset) if saved and same and saved.offset == opened.offset else None
-    return (trail.live.id, trail.live.offset) if trail.live and trail.live is trail.rested else None
+        return Rest(opened.id, opened.offset) if saved and same and saved.offset == opened.offset else None
+    if trail.live is None or trail.rested is None or trail.live is not trail.rested[0]:
+        return None
+    return Rest(trail.live.id, trail.live.offset, trail.rested[1])
 
 
 def _saved_generation(finished: Position) -> Generation:

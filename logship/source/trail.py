@@ -75,7 +75,7 @@ class Trail:
         closed: generations that were read to their end, by this process.
         known: siblings when listed last; None: never listed.
         listed_at: when that was (epoch seconds).
-        rested: the live generation at the last listing of which everything is known.
+        rested: the live generation at the last listing of which everything is known, and its state then.
         named: siblings that the configuration names itself, not read yet.
         elsewhere: directories that generations were moved to.
         since: when the log was not there yet (epoch seconds), so that siblings which are younger are unread.
@@ -98,7 +98,7 @@ class Trail:
     closed: deque[Generation] = field(default_factory=lambda: deque(maxlen=_CLOSED))
     known: dict[Id, Fingerprint] | None = None
     listed_at: float | None = None
-    rested: LogFile | None = None
+    rested: tuple[LogFile, tuple[int, int]] | None = None
     named: set[Id] = field(default_factory=set)
     elsewhere: set[str] = field(default_factory=set)
     since: float | None = None

@@ -236,6 +236,16 @@ async def test_history_that_is_alike_is_read_when_it_is_asked_for(follow: Any, l
     tail.close()
 
 
+async def test_written_copied_and_cut_between_two_looks(follow: Any, log: Path) -> None:
+    """The log lies where it lay, and is as empty as it was; but it was touched, and the copy holds visits."""
+    tail = follow(log)
+    await tail.read()
+    for turn in range(3):
+        add(log, SHORT)
+        copied(log, turn)
+        assert await tail.after(10) == SHORT
+
+
 # Copies.
 
 
