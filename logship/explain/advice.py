@@ -32,6 +32,9 @@ def advice(survey: Survey) -> list[str]:
 
 
 def _not_understood(survey: Survey) -> Iterator[str]:
+    if survey.rivals and not survey.formats:
+        yield f"{' and '.join(survey.rivals)} fit equally many lines: say which it is, `format: {survey.rivals[0]}`"
+        return
     lost = sum(count for reason, count in survey.unparsed.items() if reason not in NO_MISFITS)
     if lost > survey.lines * _MANY and lost >= _SOME:
         yield (

@@ -35,8 +35,7 @@ def html(survey: Survey, name: str) -> str:
 
 
 def _header(survey: Survey, name: str) -> str:
-    formats = ", then ".join(survey.formats) or "no format that is known"
-    when = ""
+    formats, when = survey.written_in, ""
     if survey.first is not None and survey.last is not None:
         first, last = text.moment(survey.first), text.moment(survey.last)
         when = f" · {first} to {last} UTC ({text.span(survey.last - survey.first)})"

@@ -66,8 +66,16 @@ class Survey:
     visits: Visits = field(default_factory=Visits)
     examples: dict[str, list[Example]] = field(default_factory=dict)
     misfits: list[Misfit] = field(default_factory=list)
+    rivals: tuple[str, ...] = ()  # formats that fit equally: none of them is chosen
     first: float | None = None
     last: float | None = None
+
+    @property
+    def written_in(self) -> str:
+        """The formats in words."""
+        if not self.formats and self.rivals:
+            return f"{' and '.join(self.rivals)} fit equally"
+        return ", then ".join(self.formats) or "no format that is known"
 
     @property
     def understood(self) -> int:
@@ -126,6 +134,8 @@ class Surveyor:
         sifted = self._sieve.sift(Chunk(0, self._source.settings.name, "", block, start, self._end), 0.0)
         if sifted.detected is not None and sifted.detected.format is not None:
             survey.formats.append(sifted.detected.format.name)
+        elif sifted.detected is not None:
+            survey.rivals = sifted.detected.rivals
         survey.dropped.update(sifted.dropped)
         survey.unparsed.update(sifted.unparsed)
         survey.cuts.update(sifted.cuts)

@@ -84,8 +84,7 @@ def _title(text: str) -> Line:
 
 
 def _head(survey: Survey, name: str) -> Iterator[Line]:
-    formats = ", then ".join(survey.formats) or "no format that is known"
-    yield ((f"{name}: ", "title"), (f"{survey.lines:,} lines, {formats}", ""))
+    yield ((f"{name}: ", "title"), (f"{survey.lines:,} lines, {survey.written_in}", ""))
     if survey.first is not None and survey.last is not None:
         yield ((f"{moment(survey.first)} to {moment(survey.last)} UTC, {span(survey.last - survey.first)}", "soft"),)
 

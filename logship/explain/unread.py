@@ -9,7 +9,7 @@ from logship.explain.survey import Misfit
 from logship.parser import detect, formats
 from logship.parser.client import ClientRule
 from logship.parser.record import Parser
-from logship.records import Unparsed
+from logship.records import Record, Unparsed
 
 _TRIED = 10  # lines that each format is tried on
 _NEAR = 2 / 3  # of a line, with a quote in it: what fits no further has only found words and blanks
@@ -42,5 +42,8 @@ def nearest(misfits: Sequence[Misfit], current: Sequence[str]) -> Nearest | None
 
 def _try(name: str, wrapper: str, texts: Sequence[bytes]) -> Nearest:
     parser = Parser(formats.compile(name, wrapper=wrapper), ClientRule(()))
-    broken = [found.position for text in texts if isinstance(found := parser.parse(text), Unparsed)]
-    return Nearest(name, len(texts) - len(broken), len(texts), broken[0] if broken else len(texts[0]))
+    found = [parser.parse(text) for text in texts]
+    broken = [each.position for each in found if isinstance(each, Unparsed)]
+    read = [text for each, text in zip(found, texts, strict=True) if isinstance(each, Record)]
+    fits = sum(detect.bears_signs(name, text, wrapper) for text in read)
+    return Nearest(name, fits, len(texts), broken[0] if broken else len(texts[0]))

@@ -192,5 +192,13 @@ _SIGNS: Mapping[str, Callable[[bytes], bool]] = {
     "caddy": _is_json(b'"request"', b'"uri"'),
     "nginx_json": _is_json(),
 }
+
+
+def bears_signs(name: str, line: bytes, wrapper: str) -> bool:
+    """Tell whether a line holds what no line of a candidate is without."""
+    inner = wrappers.unwrap(wrapper)(record.strip(line))
+    return isinstance(inner, bytes) and _SIGNS[name](inner)
+
+
 # apache_json is guessed by the same spellings as nginx_json, and iis is another name of w3c.
 CANDIDATES = tuple(_SIGNS)

@@ -3,7 +3,7 @@
 import pytest
 
 from logship.explain import cost, foreseen, reasons, text, unread
-from logship.explain.survey import Surveyor
+from logship.explain.survey import Misfit, Surveyor
 
 
 @pytest.fixture
@@ -119,7 +119,21 @@ def test_a_stretch_of_time_has_two_units(seconds, said):
 
 def test_nothing_comes_near_what_is_no_log():
     """Prose has no nearest format."""
-    from logship.explain.survey import Misfit
-
     assert unread.nearest([Misfit(1, b"The quick brown fox", "format", 0)], []) is None
     assert unread.nearest([], []) is None
+
+
+def test_two_formats_that_fit_equally_are_named_and_asked_about(report, line):
+    """None is chosen: the report says which they are, and what to write."""
+    bare = line()
+    auto = "sources: [{path: /var/log/access.log, site: https://example.com}]\n"
+    told = report((bare + b"www.example.com:443 " + bare) * 6, plan=auto)
+    assert "12 lines, combined and vhost_combined fit equally" in told
+    assert "say which it is, `format: combined`" in told
+
+
+def test_what_an_expression_can_be_bent_to_is_no_nearest_format(line):
+    """The expression of a format may fit lines that are plainly others': its lines bear signs."""
+    texts = [line().strip(), line("/b").strip()]
+    found = unread.nearest([Misfit(at, text, "format", 0) for at, text in enumerate(texts, 1)], [])
+    assert (found.name, found.fits) == ("combined", 2)
