@@ -30,7 +30,7 @@ check: $(VENV)/.dev ## lint, format, types, architecture, documentation
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest tests/unit/test_architecture.py tests/unit/test_packaging.py tests/docs
+	$(BIN)/pytest tests/unit/test_architecture.py tests/unit/test_packaging.py tests/docs $(PYTEST_ARGS)
 
 format: $(VENV)/.dev ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
