@@ -80,6 +80,11 @@ def joined(pieces: Iterable[Piece]) -> tuple[Piece, ...]:
     return tuple(result)
 
 
+def meaning(name: str) -> str:
+    """Return what a field tells that a user has named; nothing, if nothing of a request. A query may hold its ``?``."""
+    return "question" if name == "query" else name if name in FACTS else ""
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return `` (did you mean "x"?)`` or nothing."""
     close = get_close_matches(word, list(known), n=1)

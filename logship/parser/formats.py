@@ -23,7 +23,7 @@ from logship.parser import (
     w3c,
     wrappers,
 )
-from logship.parser.fields import FACTS, Field, FormatError, Piece, did_you_mean
+from logship.parser.fields import FACTS, Field, FormatError, Piece, did_you_mean, meaning
 
 __all__ = ["FormatError", "LogFormat", "compile"]
 
@@ -112,7 +112,7 @@ def _json_map(keys: Mapping[str, str]) -> LogFormat:
     jsonlog.check(keys)
     if not keys.keys() & set(_REQUEST):
         raise FormatError(f"json: none of {', '.join(_REQUEST)} is given, so no line is a request")
-    return _labelled("json", {field: (key,) for field, key in keys.items()})
+    return _labelled("json", {meaning(field): (key,) for field, key in keys.items()})
 
 
 def _labelled(

@@ -15,7 +15,7 @@ from logship.memo import Memo
 from logship.parser import columns, deterministic, escapes, times
 from logship.parser.columns import Outline, Raw
 from logship.parser.fastblock import Block, Sheet
-from logship.parser.fields import FACTS, Field, FormatError
+from logship.parser.fields import Field, FormatError, meaning
 from logship.parser.parts import STATUSES
 from logship.parser.textline import take
 from logship.records import Unparsed
@@ -31,7 +31,7 @@ def fields(pattern: str) -> tuple[Field, ...]:
     groups = [name.decode() for name in _compiled(pattern).groupindex]
     if not groups:
         raise FormatError("regex: no named groups; write (?P<client_ip>...), (?P<request>...) and so on", "regex")
-    return tuple(Field(name, name if name in FACTS else "", reader="any") for name in groups)
+    return tuple(Field(name, meaning(name), reader="any") for name in groups)
 
 
 class Reader:

@@ -99,6 +99,16 @@ def test_every_spelling_of_combined_reads_a_combined_line(spec):
             b'{"http":{"ip":"203.0.113.7","verb":"GET"},"url":"/a?b","code":"200","ts":1760104536123}',
             {"client_ip": "203.0.113.7", "method": "GET", "path": "/a", "query": "b", "time": 1760104536.123},
         ),
+        (
+            {"json": {"client_ip": "ip", "path": "uri", "query": "args"}},
+            b'{"ip":"203.0.113.7","uri":"/a?b","args":"?c=d"}',
+            {"path": "/a?b", "query": "c=d"},
+        ),
+        (
+            {"regex": r"^(?P<client_ip>\S+) (?P<path>[^? ]*)(?P<query>\?\S*)?$"},
+            b"203.0.113.7 /a?b=c",
+            {"path": "/a", "query": "b=c"},
+        ),
     ],
 )
 def test_format_reads_its_lines(spec, line, expected):
