@@ -84,5 +84,5 @@ def _greet(url: str, host: str, sites: tuple[str, ...], store: Path | None) -> N
 def _address(text: str) -> tuple[str, int]:
     found = _ADDRESS.match(text)
     if found is None or int(found["port"]) > 65535:
-        raise click.ClickException(f"--listen: got {text!r}, want HOST:PORT, for example 127.0.0.1:8000")
+        raise click.UsageError(f"--listen: got {text!r}, want HOST:PORT, for example 127.0.0.1:8000")
     return (found["host"] or "127.0.0.1").strip("[]"), int(found["port"])

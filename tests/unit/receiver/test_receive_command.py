@@ -54,9 +54,9 @@ def test_it_says_that_every_domain_is_known_and_warns_of_strangers():
 
 @pytest.mark.parametrize("address", ["nonsense", "127.0.0.1:", "127.0.0.1:99999", "a:b:1", "[::1", ""])
 def test_a_bad_address_is_refused(address):
-    """What was given and what is wanted, exit code 1."""
+    """What was given and what is wanted: wrong usage, exit code 2."""
     result = CliRunner().invoke(command, ["--listen", address])
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert f"--listen: got {address!r}, want HOST:PORT" in result.output
 
 
