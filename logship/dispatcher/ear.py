@@ -20,25 +20,35 @@ _TELLING = (b"transfer-encoding", b"close", b"upgrade", b"x-plausible-dropped", 
 
 def is_plain(data: bytes) -> bool:
     """Tell whether these bytes are one whole 202 answer that says no more than that. In doubt, False."""
+    return bool(data) and plain_length(data) == len(data)
+
+
+def plain_length(data: bytes) -> int:
+    """Return how many bytes such an answer takes at the beginning of these; 0: there is none."""
     end = data.find(b"\r\n\r\n")
     if end < 0 or not data.startswith(_HEAD):
-        return False
+        return 0
     head = data[:end].lower()
     at = head.find(_LENGTH)
     if at < 0 or head.find(_LENGTH, at + 1) >= 0:
-        return False
+        return 0
     for telling in _TELLING:
         if telling in head:
-            return False
+            return 0
     length = head[at + len(_LENGTH) :].partition(b"\r\n")[0].strip()
-    return length.isdigit() and len(length) < 6 and len(data) == end + 4 + int(length)
+    whole = end + 4 + int(length) if length.isdigit() and len(length) < 6 else 0
+    return whole if whole <= len(data) else 0
 
 
 class Ear(asyncio.Protocol):
-    """The protocol of a transport whose answers are awaited one at a time. ``parser`` takes what is not plain."""
+    """The protocol of a transport whose answers are awaited one at a time. ``parser`` takes what is not plain.
 
-    def __init__(self, parser: asyncio.Protocol) -> None:
+    ``hang_up`` closes the transport: what follows an answer unasked would be taken for the next one.
+    """
+
+    def __init__(self, parser: asyncio.Protocol, hang_up: Callable[[], None]) -> None:
         self._parser = parser
+        self._hang_up = hang_up
         self._answer: asyncio.Future[bool] | None = None
         self._go_on: Callable[[], bool] = _enough
         self._last_plain = b""
@@ -57,17 +67,24 @@ class Ear(asyncio.Protocol):
         """Take bytes of an answer, or what nobody asked for."""
         answer = self._answer
         # Within a second a server's answers are often the same to the letter.
-        if answer is None or not (data == self._last_plain or is_plain(data)):
+        if answer is None or not (data == self._last_plain or self._accepts(data)):
             self._hear(False)
             self._parser.data_received(data)
             return
-        self._last_plain = data
         try:
             if not answer.done() and not self._go_on():  # done: whoever awaited it was cancelled
                 self._hear(True)
         except Exception as error:
             self._answer = None
             answer.set_exception(error)
+
+    def _accepts(self, data: bytes) -> bool:
+        length = plain_length(data)
+        if length == len(data):
+            self._last_plain = data
+        elif length:
+            self._hang_up()
+        return length > 0
 
     def eof_received(self) -> bool | None:
         """Pass on that the server will say no more."""

@@ -3,6 +3,9 @@
 A lane is a loop that looks at its head of queue and does the next right thing: settle what expired, wait, bury what
 was refused, or make an attempt. A nap is only a hint; after each the lane looks again, so anything may wake it. What
 lanes of one destination share stands in `Terms`.
+
+Only a visitor's own events have to wait for one that is tried again. So while it waits they stand aside, and the lane
+goes on with other visitors: an event that no API ever takes must not hold up people who have nothing to do with it.
 """
 
 from __future__ import annotations
@@ -43,6 +46,19 @@ class Terms:
     random: Callable[[], float]
 
 
+Visitor = tuple[str, str]
+
+
+@dataclass(slots=True)
+class _Aside:
+    """A visitor whose first event is tried again at a time: his events, and what is known of that one."""
+
+    deliveries: deque[Delivery]
+    not_before: float
+    failures: int
+    grave: Refused | TryAgain | None
+
+
 class Lane:
     """Delivers its queue. `run` it in a task; `leave` ends it after the attempt that is under way."""
 
@@ -55,6 +71,7 @@ class Lane:
         self._turn: float | None = None  # the moment that the pace gave to the event at the head
         self._grave: Refused | TryAgain | None = None  # why the event at the head goes to the dead letters
         self._failures = 0
+        self._aside: dict[Visitor, _Aside] = {}
         self._leaving = False
         self.napping: asyncio.Future[None] | None = None
 
@@ -65,6 +82,8 @@ class Lane:
                 if (step := self._step()) is not None:
                     await step
         finally:
+            for visitor in list(self._aside):
+                self._call_back(visitor)
             self._terms.gate.leave(self)
             self._line.close()
 
@@ -74,8 +93,10 @@ class Lane:
             self.napping.set_result(None)
 
     def hurry(self) -> None:
-        """Cut the event's own backoff short."""
+        """Cut the events' own backoff short."""
         self.not_before = 0.0
+        for aside in self._aside.values():
+            aside.not_before = 0.0
         self.wake()
 
     def leave(self) -> None:
@@ -85,6 +106,8 @@ class Lane:
 
     def _step(self) -> Coroutine[None, None, None] | None:
         """Choose the next right thing for the head of the queue, to be awaited; None: it is done already."""
+        if self._aside:
+            self._choose()
         if not self.queue:
             return self._rest()
         delivery = self.queue[0]
@@ -92,7 +115,7 @@ class Lane:
             self._settle(delivery, Outcome.EXPIRED)
             return None
         if wait := self._wait():
-            return self._nap(wait)
+            return None if self._failures and self._step_aside(delivery) else self._nap(self._until_due(wait))
         if self._grave is not None:
             return self._bury(delivery, self._grave)
         if not self._line.ready:
@@ -114,6 +137,43 @@ class Lane:
         if terms.pace is not None and self._turn is None:
             self._turn = terms.pace.reserve(now)
         return max(0.0, self._turn - now) if self._turn is not None else 0.0
+
+    def _choose(self) -> None:
+        """Bring those to the head who stand aside and are due, or have nobody before them."""
+        queue, aside = self.queue, self._aside
+        if self._failures:
+            return
+        while queue and (visitor := _visitor(queue[0])) in aside:
+            aside[visitor].deliveries.append(queue.popleft())
+        first = min(aside, key=lambda visitor: aside[visitor].not_before)
+        if not queue or aside[first].not_before <= self._terms.clock():
+            self._call_back(first)
+
+    def _step_aside(self, delivery: Delivery) -> bool:
+        """Let others go first while the head waits for its own next attempt. False: there is nobody who could."""
+        visitor, now = _visitor(delivery), self._terms.clock()
+        if self._terms.gate.cause is not None or now >= self.not_before:
+            return False
+        others = any(_visitor(each) != visitor and _visitor(each) not in self._aside for each in self.queue)
+        if not others and all(each.not_before > now for each in self._aside.values()):
+            return False
+        own = deque(each for each in self.queue if _visitor(each) == visitor)
+        self.queue = deque(each for each in self.queue if _visitor(each) != visitor)
+        self._aside[visitor] = _Aside(own, self.not_before, self._failures, self._grave)
+        self._start_afresh()
+        return True
+
+    def _call_back(self, visitor: Visitor) -> None:
+        back = self._aside.pop(visitor)
+        self.queue.extendleft(reversed(back.deliveries))
+        self._failures, self._grave, self.not_before = back.failures, back.grave, back.not_before
+
+    def _until_due(self, wait: float) -> float:
+        """Return seconds to wait for, or less when somebody who stands aside is due before."""
+        if not self._aside:
+            return wait
+        due = min(each.not_before for each in self._aside.values()) - self._terms.clock()
+        return min(wait, due) if due > 0.0 else wait
 
     async def _rest(self) -> None:
         """Wait for an event. A probe's place that was taken for one that expired goes to another lane."""
@@ -166,6 +226,8 @@ class Lane:
         terms, queue = self._terms, self.queue
         if len(queue) < 2 or self._leaving or self._failures or terms.pace is not None or not terms.gate.calm:
             return None
+        if self._aside:
+            return None  # one of them may be due
         following = queue[1]
         if terms.expired(following):
             return None
@@ -241,6 +303,14 @@ class Lane:
         self.queue.popleft()
         self._turn = None
         if self._failures:
-            self._failures = 0
-            self._grave = None
-            self.not_before = 0.0
+            self._start_afresh()
+
+    def _start_afresh(self) -> None:
+        """Know nothing of the head of the queue."""
+        self._failures = 0
+        self._turn = self._grave = None
+        self.not_before = 0.0
+
+
+def _visitor(delivery: Delivery) -> Visitor:
+    return delivery.event.client_ip, delivery.event.user_agent

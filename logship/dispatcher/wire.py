@@ -251,7 +251,7 @@ class Line:
         # No Accept-Encoding is sent, and nothing is unpacked: no small answer can become a large one.
         protocol.set_response_params(read_until_eof=True, auto_decompress=False, read_bufsize=_READ_BUFFER)
         assert protocol.transport is not None
-        self._connection, self._protocol, self._ear = connection, protocol, Ear(protocol)
+        self._connection, self._protocol, self._ear = connection, protocol, Ear(protocol, protocol.transport.close)
         protocol.transport.set_protocol(self._ear)
         self._idle_since = self._clock()
         self._idle = None

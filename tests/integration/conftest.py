@@ -16,7 +16,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -430,8 +429,17 @@ def recorder(tmp_path: Path) -> Iterator[tuple[str, Path]]:
     process.wait(60)
 
 
+@dataclass
+class _Lines:
+    """The lines of one file that are not committed, and where each begins. Known by its inode and its first line."""
+
+    head: bytes = b""
+    read: int = 0
+    lines: list[tuple[int, str]] = field(default_factory=list)
+
+
 class Committed:
-    """What is settled by what is on disk: before an offset, or known beyond it. Reads each log once, by its inode.
+    """What is settled by what is on disk: before an offset, or known beyond it. Reads what is new of each log, once.
 
     What was seen to be committed once stays it: a file that was compressed since has another inode.
     """
@@ -439,36 +447,40 @@ class Committed:
     def __init__(self, log: Path, state: Path) -> None:
         self.log, self.state = log, state
         self.paths: set[str] = set()
-        self._lines: dict[int, list[tuple[int, str]]] = {}  # by inode: lines not committed, where they begin
-        self._read: Counter[int] = Counter()
+        self._files: dict[tuple[int, bytes], _Lines] = {}
 
     def look(self) -> set[str]:
         """Return the paths of all requests that are committed now, or were."""
         for path in [each for each in self.log.parent.glob(f"{self.log.name}*") if each.suffix != ".gz"]:
             with path.open("rb") as file:
-                self._take(file.fileno(), file)
+                self._take(file)
         if self.state.exists():
             checkpoint = Checkpoint.open(self.state, read_only=True)
             for position in checkpoint.positions:
-                self._commit(position)
+                for (inode, _), known in self._files.items():
+                    if inode == position.inode and position.fingerprint.matches(known.head):
+                        self._commit(position, known)
             checkpoint.close()
         return self.paths
 
-    def _take(self, descriptor: int, file: BinaryIO) -> None:
-        inode = os.fstat(descriptor).st_ino
-        file.seek(self._read[inode])
-        lines = self._lines.setdefault(inode, [])
+    def _take(self, file: BinaryIO) -> None:
+        head = file.read(1024)
+        if b"\n" not in head:
+            return
+        known = self._files.setdefault((os.fstat(file.fileno()).st_ino, head.partition(b"\n")[0]), _Lines())
+        known.head = head
+        file.seek(known.read)
         for line in file.read().splitlines(keepends=True):
             if line.endswith(b"\n"):
-                lines.append((self._read[inode], line.split(b'"', 2)[1].split(b" ")[1].decode()))
-                self._read[inode] += len(line)
+                known.lines.append((known.read, line.split(b'"', 2)[1].split(b" ")[1].decode()))
+                known.read += len(line)
 
-    def _commit(self, position: Position) -> None:
-        reach, lines = position.reach, self._lines.get(position.inode, [])
+    def _commit(self, position: Position, known: _Lines) -> None:
+        reach = position.reach
         open_ = set(reach.open) if reach else set()
         settled = max(position.offset, reach.end) if reach else position.offset
-        self.paths.update(path for start, path in lines if start < settled and start not in open_)
-        self._lines[position.inode] = [each for each in lines if each[0] >= settled or each[0] in open_]
+        self.paths.update(path for start, path in known.lines if start < settled and start not in open_)
+        known.lines = [each for each in known.lines if each[0] >= settled or each[0] in open_]
 
 
 @pytest.fixture

@@ -215,6 +215,49 @@ async def test_an_event_that_must_be_tried_again_blocks_its_own_lane_only(api: A
         assert it.value("retries_total") > 0
 
 
+async def test_an_event_that_is_never_taken_holds_up_nobody_but_its_visitor(api: Api, desk: Open) -> None:
+    """One lane for all, far more events than the queue holds: the others go round it; its visitor's wait, in order."""
+    broken = True
+
+    async def answer(_: web.Request, body: dict[str, Any]) -> web.Response:
+        return web.Response(status=500) if broken and serial(body) == 5 else accepted()
+
+    api.answer = answer
+    batch = BatchSettings(max_events=10)
+    async with desk(connections=1, batch=batch, retry=RetrySettings(initial=0.01, max=0.02)) as it:
+        await it.destination.add([delivery(number, 0) for number in (1, 5, 6, 7)])
+        await it.destination.add([delivery(number, number % 7 + 1) for number in range(100, 400)])
+        await it.destination.add([delivery(8, 0)])
+        await it.settled(301)
+        assert sorted(api.serials()) == [1, *range(100, 400)]
+        broken = False
+        await it.settled(305)
+        assert [number for number in api.serials() if number < 100] == [1, 5, 6, 7, 8]
+    assert api.together_of_one_visitor == 1
+
+
+async def test_those_who_stand_aside_are_taken_along_by_a_stop_and_a_reload(api: Api, desk: Open) -> None:
+    """Their backoff is cut short by a stop; new lanes get them in order."""
+    broken = True
+
+    async def answer(_: web.Request, body: dict[str, Any]) -> web.Response:
+        return web.Response(status=500) if broken and serial(body) in (1, 11) else accepted()
+
+    api.answer = answer
+    slow = RetrySettings(initial=300.0, max=600.0)
+    async with desk(connections=1, retry=slow) as it:
+        await it.destination.add([delivery(1, 1), delivery(11, 2), delivery(2, 1), delivery(12, 2), delivery(30, 3)])
+        await it.settled(1)
+        assert api.serials() == [30]
+        it.destination.apply(DestinationSettings(url=str(api.server.make_url("/api/event")), connections=2, retry=slow))
+        await it.until(lambda: it.destination.status()["connections"] == 2)
+        await it.until(lambda: len(api.bodies) >= 5)
+        broken = False
+        assert await it.destination.stop(10.0) == 0
+    assert [number for number in api.serials() if number < 10] == [1, 2]
+    assert [number for number in api.serials() if 10 < number < 20] == [11, 12]
+
+
 async def test_add_waits_while_two_batches_are_held(api: Api, desk: Open) -> None:
     """Memory is bounded whatever the backlog: reading waits."""
     let_go = asyncio.Event()

@@ -157,6 +157,112 @@ async def test_what_follows_a_plain_acceptance_is_sent_on_the_spot() -> None:
         assert server.connections == 1
 
 
+IN_THE_MIDDLE = (
+    # answer, verdict, whether the connection can be used again
+    (b"HTTP/1.1 100 Continue\r\n\r\n" + ACCEPTED, Delivered(), True),
+    (ACCEPTED + ACCEPTED, Delivered(), False),
+    (ACCEPTED + b"HTTP/1.1 4", Delivered(), False),
+    (ACCEPTED + b"\0", Delivered(), False),
+    (b"HTTP/1.1 202 Accepted\r\nx-plausible-dropped: 1\r\nContent-Length: 2\r\n\r\nok", Delivered(202, 1), True),
+    (b"HTTP/1.1 202 Accepted\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok", Delivered(), False),
+    (b"HTTP/1.1 202 Accepted\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", Delivered(), True),
+    (b"HTTP/1.0 202 Accepted\r\nContent-Length: 2\r\n\r\nok", Delivered(), False),
+    (b"HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n", TryAgain("answered 500", status=500), True),
+    (b"HTTP/1.1 202 Accepted\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok", True, False),
+    (b"HTTP/1.1 202 Accepted\r\nContent-Length: x\r\n\r\nok", True, False),
+    (b"HTTP/1.1 202 Accepted\r\nX: " + b"y" * 100_000 + b"\r\n\r\n", True, False),
+    (b"HTTP/1.1 100 Continue\r\n\r\n", True, False),
+    (b"\r\n\r\n\r\n\r\n\0\0", True, False),
+    (b"", True, False),
+)
+
+
+@pytest.mark.parametrize(("answer", "expected", "usable"), IN_THE_MIDDLE, ids=range(len(IN_THE_MIDDLE)))
+@pytest.mark.parametrize("at", [0, 3])
+async def test_an_answer_that_is_not_plain_in_the_middle_of_many_that_are(answer, expected, usable, at) -> None:
+    """What was accepted before it stays accepted, the verdict is on its own request, and what is spoilt is closed.
+
+    True stands for a verdict that is ambiguous. A server that has said it all hangs up.
+    """
+    async with serving() as server, line_to(server) as line:
+        asked = 0
+
+        async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            nonlocal asked
+            while asked <= at:
+                await server.request(reader)
+                asked += 1
+                writer.write(ACCEPTED if asked <= at else answer)
+            if usable:
+                await reader.read()
+
+        server.talk = talk
+        settled = 0
+
+        def more() -> bytes | None:
+            nonlocal settled
+            if settled == at:
+                return None
+            settled += 1
+            return REQUEST
+
+        await line.open()
+        verdict = await line.post(REQUEST, more)
+        assert settled == at
+        if expected is True:
+            assert isinstance(verdict, TryAgain)
+            assert verdict.ambiguous
+        else:
+            assert verdict == expected
+        assert line.ready == usable
+
+
+async def test_an_answer_that_trickles_in_the_middle_of_many_is_given_up_in_time() -> None:
+    """A byte now and then keeps no request alive: its deadline is its own, however quick those before it were."""
+    async with serving() as server, line_to(server, timeout=TimeoutSettings(connect=30.0, total=1.0)) as line:
+
+        async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            for _ in range(5):
+                await server.request(reader)
+                writer.write(ACCEPTED)
+            await server.request(reader)
+            for byte in b"HTTP/1.1 202 Accepted\r\nX: " + b"y" * 10_000:
+                writer.write(bytes([byte]))
+                await writer.drain()
+                await asyncio.sleep(0.02)
+
+        server.talk = talk
+        await line.open()
+        verdict = await line.post(REQUEST, lambda: REQUEST)
+        assert isinstance(verdict, TryAgain)
+        assert (verdict.ambiguous, len(server.requests)) == (True, 6)
+        assert "timeout" in verdict.reason
+        assert line.answered_at - line.sent_at >= 0.9
+        assert not line.ready
+
+
+async def test_an_answer_that_comes_after_it_was_given_up_answers_nothing_else() -> None:
+    """The next request goes out on another connection; the late answer meets nobody."""
+    late = asyncio.Event()
+    async with serving() as server, line_to(server, timeout=TimeoutSettings(connect=30.0, total=0.5)) as line:
+
+        async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            first = server.connections == 1
+            while True:
+                await server.request(reader)
+                if first:
+                    await late.wait()
+                writer.write(ACCEPTED if first else b"HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n")
+
+        server.talk = talk
+        await line.open()
+        verdict = await line.post(REQUEST, lambda: REQUEST)
+        assert verdict == TryAgain("timeout: no answer within 0.5 s", ambiguous=True)
+        late.set()
+        assert await post(line) == TryAgain("answered 500", status=500)
+        assert server.connections == 2
+
+
 @pytest.mark.parametrize(
     "answer",
     [

@@ -51,6 +51,10 @@ class Parser(asyncio.Protocol):
 
     def __init__(self) -> None:
         self.heard = b""
+        self.hung_up = False
+
+    def hang_up(self) -> None:
+        self.hung_up = True
 
     def data_received(self, data: bytes) -> None:
         self.heard += data
@@ -59,7 +63,7 @@ class Parser(asyncio.Protocol):
 async def test_after_a_plain_answer_the_next_request_follows_on_the_spot():
     """The future is for the last of them; nothing of a plain answer reaches the parser."""
     parser, left = Parser(), [True, True, False]
-    ear = Ear(parser)
+    ear = Ear(parser, parser.hang_up)
     answer = ear.listen(lambda: left.pop(0))
     for _ in range(2):
         ear.data_received(NGINX)
@@ -72,7 +76,7 @@ async def test_after_a_plain_answer_the_next_request_follows_on_the_spot():
 async def test_an_answer_that_says_more_ends_the_streak_and_goes_to_the_parser():
     """Bytes untouched, and nothing is sent before it is understood."""
     parser = Parser()
-    ear = Ear(parser)
+    ear = Ear(parser, parser.hang_up)
     answer = ear.listen(lambda: True)
     ear.data_received(NGINX)
     ear.data_received(NGINX.replace(b"202", b"503"))
@@ -80,9 +84,20 @@ async def test_an_answer_that_says_more_ends_the_streak_and_goes_to_the_parser()
     assert parser.heard == NGINX.replace(b"202", b"503")
 
 
+@pytest.mark.parametrize("surplus", [NGINX, NGINX[:9], b"\0", b"\r\n"])
+async def test_what_follows_an_acceptance_unasked_ends_the_connection(surplus: bytes):
+    """It was accepted all the same; but what follows would be taken for the answer to the next request."""
+    parser, asked = Parser(), []
+    ear = Ear(parser, parser.hang_up)
+    answer = ear.listen(lambda: bool(asked.append(parser.hung_up)))
+    ear.data_received(NGINX + surplus)
+    assert answer.result() is True
+    assert (asked, parser.heard) == ([True], b"")
+
+
 async def test_nothing_is_sent_for_one_who_no_longer_waits():
     """A lane that was cancelled asked for no further event."""
-    ear = Ear(Parser())
+    ear = Ear(Parser(), print)
     sent = []
     answer = ear.listen(lambda: bool(sent.append(1)))
     answer.cancel()
@@ -92,7 +107,7 @@ async def test_nothing_is_sent_for_one_who_no_longer_waits():
 
 async def test_a_bug_in_going_on_reaches_the_one_who_waits():
     """An exception in a callback of the loop would leave the lane waiting for ever."""
-    ear = Ear(Parser())
+    ear = Ear(Parser(), print)
     answer = ear.listen(lambda: 1 // 0 > 0)
     ear.data_received(NGINX)
     assert isinstance(answer.exception(), ZeroDivisionError)
@@ -100,7 +115,7 @@ async def test_a_bug_in_going_on_reaches_the_one_who_waits():
 
 async def test_a_connection_that_is_lost_ends_the_waiting():
     """The parser knows why."""
-    ear = Ear(Parser())
+    ear = Ear(Parser(), print)
     answer = ear.listen()
     ear.connection_lost(None)
     assert answer.result() is False
