@@ -62,6 +62,16 @@ _SPELLINGS = {
 }
 _RANKS = {fact: {word: rank for rank, word in enumerate(words.split())} for fact, words in _SPELLINGS.items()}
 _SIGNS = re.compile("[_@.-]")
+# Objects that hold what a request brought along, and what of it is believed: a few headers, by the names they have.
+_STRANGERS = ("query", "querystring", "args", "params", "parameters", "cookies", "form", "body")
+_HEADS = ("headers", "header", "trailers")
+_HEADERS: Mapping[str, Sequence[str]] = {
+    "x_forwarded_for": ("x-forwarded-for", "x_forwarded_for"),
+    "host": ("host",),
+    "referrer": ("referer", "referrer"),
+    "user_agent": ("user-agent", "user_agent"),
+    "content_type": ("content-type", "content_type"),
+}
 
 
 class Loader(Protocol):
@@ -298,15 +308,38 @@ def _guessed(labels: Sequence[Path]) -> Sequence[Paths]:
 
 def _spelled(labels: Sequence[Path], fact: str) -> Paths:
     """Return where a fact may be, likeliest first: by the whole label, else by its end (``http.request.method``)."""
-    ranks = _RANKS.get(fact, {})
     found = []
     for path in labels:
         parts = path.split(".") if isinstance(path, str) else path
-        words = (_SIGNS.sub("", "".join(parts[at:])).lower() for at in range(len(parts)))
-        rank = next(((at, ranks[word]) for at, word in enumerate(words) if word in ranks), None)
+        rank = _rank(parts, fact)
         if rank is not None:
             found.append((rank[0] > 0, rank[1], rank[0], path))
     return tuple(path for _, _, _, path in sorted(found, key=lambda each: each[:3]))
+
+
+def _rank(parts: Sequence[str], fact: str) -> tuple[int, int] | None:
+    """Return at which of its parts a label begins to tell a fact, and by which of the spellings; None: it does not."""
+    holders = [_word(part) for part in parts[:-1]]
+    answers = any(holder.startswith("res") for holder in holders)
+    if any(holder.endswith(_HEADS) for holder in holders):
+        return _rank_of_header(parts, fact, answers=answers)
+    if not answers and any(holder.endswith(_STRANGERS) for holder in holders):
+        return None  # strangers choose the names: a parameter `client_ip` is no word of the server's
+    ranks = _RANKS.get(fact, {})
+    words = (_word("".join(parts[at:])) for at in range(len(parts)))
+    return next(((at, ranks[word]) for at, word in enumerate(words) if word in ranks), None)
+
+
+def _rank_of_header(parts: Sequence[str], fact: str, *, answers: bool) -> tuple[int, int] | None:
+    """Return the rank of what a header tells by its very name; another spelling is another header, anybody's own."""
+    names, name = _HEADERS.get(fact, ()), parts[-1].lower()
+    if not _word(parts[-2]).endswith(_HEADS) or name not in names or (fact == "content_type") != answers:
+        return None
+    return len(parts) - 1, names.index(name)
+
+
+def _word(text: str) -> str:
+    return _SIGNS.sub("", text).lower()
 
 
 def _first(found: Mapping[str, Any], paths: Paths) -> bytes:

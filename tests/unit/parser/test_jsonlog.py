@@ -201,3 +201,26 @@ def test_a_path_beside_its_query_is_as_it_is():
     line = b'{"ip":"203.0.113.7","method":"GET","status":200,"uri":"/a?b","args":"c=d"}'
     found = parser("nginx_json").parse(line)
     assert (found.path, found.query) == ("/a?b", "c=d")
+
+
+OURS = {"remoteAddress": "203.0.113.7", "method": "GET", "url": "/p?a=1"}
+THEIRS = {"client-ip": "6.6.6.6", "Remote-Addr": "6.6.6.6", "status": "404", "request": "GET /evil HTTP/1.1"}
+
+
+@pytest.mark.parametrize("inside", ["headers", "query", "params", "cookies", "body", "requestHeaders"])
+def test_what_a_visitor_named_is_no_word_of_the_server(inside):
+    """Strangers choose the names of headers and parameters: one called Client-IP is no address of theirs."""
+    entry = {"time": 1760104536000, "req": {**OURS, inside: THEIRS}, "res": {"statusCode": 200}}
+    found = parser("nginx_json").parse(orjson.dumps(entry))
+    assert (found.client_ip, found.path, found.query) == ("203.0.113.7", "/p", "a=1")
+    assert (found.status, found.time) == (200, 1760104536.0)
+
+
+def test_headers_count_by_their_very_names():
+    """A second spelling of X-Forwarded-For is another header, to which no proxy has added anything."""
+    headers = {"host": "example.com", "user-agent": "Mozilla/5.0", "referer": "https://e.org/", "content-type": "a/b"}
+    chains = {"http_x_forwarded_for": "6.6.6.6", "x_forwarded_for": "6.6.6.6", "x-forwarded-for": "198.51.100.9"}
+    entry = {"req": {**OURS, "headers": headers | chains}, "res": {"headers": {"content-type": "text/html"}}}
+    found = parser("nginx_json", ["203.0.113.0/24"]).parse(orjson.dumps(entry))
+    assert (found.client_ip, found.host, found.user_agent) == ("198.51.100.9", "example.com", "Mozilla/5.0")
+    assert (found.referrer, found.content_type) == ("https://e.org/", "text/html")
