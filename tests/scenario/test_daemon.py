@@ -94,7 +94,8 @@ async def reloaded(running, number=2):
 
 
 @pytest.fixture
-def house(tmp_path, receiver):
+def house(tmp_path, receiver, monkeypatch):
+    monkeypatch.setattr(daemon, "_LOOK_EVERY", 0.2)
     return House(tmp_path, receiver.url)
 
 
