@@ -115,10 +115,11 @@ class Sieve:
         strainer = self._fixed or self._known(chunk)
         if strainer is None:
             return self._sift_anew(chunk, oldest, None) or _undetected(chunk)
-        sifted = strainer.sift(chunk.data, chunk.start, oldest)
-        if self._format is not None or not _is_strange(sifted):
-            return sifted
-        return self._sift_anew(chunk, oldest, strainer.parser.format) or sifted
+        if self._format is not None:
+            return strainer.sift(chunk.data, chunk.start, oldest)
+        return strainer.sift(
+            chunk.data, chunk.start, oldest, lambda: self._sift_anew(chunk, oldest, strainer.parser.format)
+        )
 
     def parser(self, path: str) -> Parser | None:
         """Return what reads the lines of a file; None while no format was found in it."""
@@ -190,10 +191,20 @@ class Sieve:
         return Strainer(Parser(format_, self._client, log_fields=self._log_fields), self._table)
 
 
-def _is_strange(sifted: Sifted) -> bool:
-    """Tell whether a chunk is plainly in another format than it was sifted in."""
-    unparsed = sum(sifted.unparsed.values()) - sifted.unparsed["directive"]
-    return unparsed * 2 > sifted.lines
+def _are_strange(lines: int, unparsed: Counter[str]) -> bool:
+    """Tell whether a chunk is plainly in another format than it was read in."""
+    return (unparsed.total() - unparsed["directive"]) * 2 > lines
+
+
+Otherwise = Callable[[], Sifted | None]
+
+
+def _nothing_else() -> None:
+    return None
+
+
+def _is_before(record: Record, oldest: float | None) -> bool:
+    return oldest is not None and record.time is not None and record.time < oldest
 
 
 @dataclass(slots=True, eq=False)
@@ -228,7 +239,8 @@ class Strainer:
     def __init__(self, parser: Parser, table: Table | Scrutiny) -> None:
         self.parser = parser
         self._table = table.holding(parser.log_names)
-        self._in_order = isinstance(table, Scrutiny)
+        self._scrutiny = self._table if isinstance(self._table, Scrutiny) else None
+        self._in_order = self._scrutiny is not None
         self._unknown = _FIELDS - parser.decided
         self._has_course = parser.decided | (_NOT_IN_KEYS - parser.format.facts) >= COURSE_FIELDS
         self._verdicts: dict[Key, str | Kin] = {}
@@ -241,16 +253,19 @@ class Strainer:
         self._kin: dict[tuple[Key, int], str | Kin] = {}  # by the same and the class of the path
         self._kinds = Memo(self._classify, _REMEMBERED, worth=lambda agent: len(agent) <= _LONG)
 
-    def sift(self, data: bytes, start: int, oldest: float | None) -> Sifted:
-        """Sift whole lines; ``start`` is the offset of the first, ``oldest`` the time before which lines expire."""
+    def sift(self, data: bytes, start: int, oldest: float | None, otherwise: Otherwise = _nothing_else) -> Sifted:
+        """Sift whole lines; ``start`` is the offset of the first, ``oldest`` the time before which lines expire.
+
+        ``otherwise`` is asked what lines come to that plainly are in another format, before any of them is remembered.
+        """
         starts, lines = wrappers.split(self.parser.format.wrapper, data, start)
         sifted = Sifted(lines=len(lines), nul_bytes=data.count(b"\0") if b"\0" in data else 0)
         block = self.parser.block if len(lines) >= WORTH_IT else None
         if self._in_order:
-            self._sift_in_order(starts, lines, block.sheet(lines) if block is not None else None, sifted, oldest)
-        else:
-            self._sift_some_at_once(starts, lines, block.some(lines) if block is not None else None, sifted, oldest)
-        return sifted
+            sheet = block.sheet(lines) if block is not None else None
+            return self._sift_in_order(starts, lines, sheet, sifted, oldest, otherwise)
+        self._sift_some_at_once(starts, lines, block.some(lines) if block is not None else None, sifted, oldest)
+        return otherwise() or sifted if _are_strange(sifted.lines, sifted.unparsed) else sifted
 
     def _sift_some_at_once(
         self, starts: list[int], lines: list[bytes], sheet: Sheet | None, sifted: Sifted, oldest: float | None
@@ -268,17 +283,29 @@ class Strainer:
             sifted.survivors.sort()
 
     def _sift_in_order(
-        self, starts: list[int], lines: list[bytes], sheet: Sheet | None, sifted: Sifted, oldest: float | None
-    ) -> None:
+        self,
+        starts: list[int],
+        lines: list[bytes],
+        sheet: Sheet | None,
+        sifted: Sifted,
+        oldest: float | None,
+        otherwise: Otherwise,
+    ) -> Sifted:
         """Sift each line after those before it: what they were decides what becomes of it."""
         if sheet is not None and sheet.fits is None:
             self._sift_sheet(starts, sheet, sifted, oldest)
-            return
-        for start, line, row in zip(starts, lines, map(self.parser.outline, lines), strict=True):
-            if row is None:
-                self._sift_in_full(start, line, sifted, oldest)
+            return sifted
+        read = [self.parser.outline(line) or self.parser.parse(line) for line in lines]
+        unparsed = Counter(each.reason for each in read if isinstance(each, Unparsed))
+        other = otherwise() if _are_strange(len(lines), unparsed) else None
+        if other is not None:
+            return other
+        for start, each in zip(starts, read, strict=True):
+            if isinstance(each, tuple):
+                self._sift_sheet([start], Sheet([each[0]], [each[1]], [each].__getitem__), sifted, oldest)
             else:
-                self._sift_sheet([start], Sheet([row[0]], [row[1]], [row].__getitem__), sifted, oldest)
+                self._sift_in_full(start, each, sifted, oldest)
+        return sifted
 
     def _sift_one_by_one(self, starts: list[int], lines: list[bytes], sifted: Sifted, oldest: float | None) -> None:
         """Outline each line, and parse in full what has no outline."""
@@ -288,7 +315,7 @@ class Strainer:
         for start, line in zip(starts, lines, strict=True):
             row = outline(line)
             if row is None:  # at once: in some formats a line says how to read the next
-                self._sift_in_full(start, line, sifted, oldest)
+                self._sift_in_full(start, self.parser.parse(line), sifted, oldest)
             else:
                 rows.append(row)
                 places.append(start)
@@ -322,22 +349,25 @@ class Strainer:
                 dropped[fate] += 1
                 continue
             record = self.parser.record(row, alike.record)
-            decision = self._table.follow(fate, record) if fate is not None else self._table.route(record)
-            self._keep(starts[at], record, decision, sifted, oldest)
+            self._keep(starts[at], record, self._decide(record, fate, oldest), sifted, oldest)
 
-    def _sift_in_full(self, offset: int, line: bytes, sifted: Sifted, oldest: float | None) -> None:
-        record = self.parser.parse(line)
-        if isinstance(record, Unparsed):
-            sifted.unparsed_at(offset, record)
+    def _sift_in_full(self, offset: int, read: Record | Unparsed, sifted: Sifted, oldest: float | None) -> None:
+        if isinstance(read, Unparsed):
+            sifted.unparsed_at(offset, read)
         else:
-            self._keep(offset, record, self._table.route(record), sifted, oldest)
+            self._keep(offset, read, self._decide(read, None, oldest), sifted, oldest)
+
+    def _decide(self, record: Record, course: Course | None, oldest: float | None) -> Decision:
+        if self._scrutiny is not None and _is_before(record, oldest):
+            return self._scrutiny.too_old(record)
+        return self._table.follow(course, record) if course is not None else self._table.route(record)
 
     def _keep(self, offset: int, record: Record, decision: Decision, sifted: Sifted, oldest: float | None) -> None:
         if decision.reason is not None:
             sifted.dropped[decision.reason] += 1
             if self._in_order and decision.reason in scrutiny.REASONS:
                 sifted.doubted[offset] = decision.reason
-        elif oldest is not None and record.time is not None and record.time < oldest:
+        elif _is_before(record, oldest):
             sifted.expired += 1
         else:
             sifted.survivors.append((offset, decision.deliveries))

@@ -27,40 +27,28 @@ _TIMES = 256
 _PLAIN = ({str}, {int}, {bytes}, {str, type(None)}, {bytes, type(None)})
 
 
-class Columns:
-    """Columns of bytes from many lines' values. ``first`` gives the value of one line, and says what is right."""
+class Lines:
+    """What many lines hold, by where it is."""
 
-    def __init__(self, first: First) -> None:
-        self._first = first
-        self._raws = Memo(lambda value: first({"": value}, ("",)), _REMEMBERED, worth=_is_short)
+    def __init__(self, found: Sequence[Found]) -> None:
+        self.found = found
+        self._inside: dict[tuple[str, ...], Sequence[Found] | None] = {(): found}
 
-    def of(self, lines: Sequence[Found], paths: Paths) -> list[bytes]:
-        """Return each line's first value that is there, b"" where none is."""
-        values = _values(lines, paths[0]) if paths else None
-        if values is None or set(map(type, values)) not in _PLAIN:
-            return [self._first(line, paths) for line in lines]
-        raws = list(map(self._raws.__getitem__, values))
-        if len(paths) > 1 and b"" in raws:
-            return [raw or self._first(line, paths[1:]) for raw, line in zip(raws, lines, strict=True)]
-        return raws
+    def values(self, path: Path) -> list[Any] | None:
+        """Return what all lines have under a path, None where it leads nowhere in one of them."""
+        *way, label = (path,) if isinstance(path, str) else path
+        inside = self._at(tuple(way))
+        values = None if inside is None else _under(inside, label)
+        if values is not None and set(map(type, values)) == {list} and set(map(len, values)) == {1}:
+            return list(map(itemgetter(0), values))  # a header's values
+        return values
 
-
-def _is_short(value: Any) -> bool:
-    return value.__class__ is int or value is None or len(value) <= _LONGEST
-
-
-def _values(lines: Sequence[Found], path: Path) -> list[Any] | None:
-    """Return what all lines have under a path, None where it leads nowhere in one of them."""
-    *way, label = (path,) if isinstance(path, str) else path
-    for step in way:
-        inner = _under(lines, step)
-        if set(map(type, inner)) != {dict}:
-            return None
-        lines = inner
-    values = _under(lines, label)
-    if set(map(type, values)) == {list} and set(map(len, values)) == {1}:  # a header's values
-        return list(map(itemgetter(0), values))
-    return values
+    def _at(self, way: tuple[str, ...]) -> Sequence[Found] | None:
+        if way not in self._inside:
+            above = self._at(way[:-1])
+            inner = [] if above is None else _under(above, way[-1])
+            self._inside[way] = inner if set(map(type, inner)) == {dict} else None
+        return self._inside[way]
 
 
 def _under(lines: Sequence[Found], label: str) -> list[Any]:
@@ -70,6 +58,28 @@ def _under(lines: Sequence[Found], label: str) -> list[Any]:
         return [line.get(label) for line in lines]
 
 
+class Columns:
+    """Columns of bytes from many lines' values. ``first`` gives the value of one line, and says what is right."""
+
+    def __init__(self, first: First) -> None:
+        self._first = first
+        self._raws = Memo(lambda value: first({"": value}, ("",)), _REMEMBERED, worth=_is_short)
+
+    def of(self, lines: Lines, paths: Paths) -> list[bytes]:
+        """Return each line's first value that is there, b"" where none is."""
+        values = lines.values(paths[0]) if paths else None
+        if values is None or set(map(type, values)) not in _PLAIN:
+            return [self._first(line, paths) for line in lines.found]
+        raws = list(map(self._raws.__getitem__, values))
+        if len(paths) > 1 and b"" in raws:
+            return [raw or self._first(line, paths[1:]) for raw, line in zip(raws, lines.found, strict=True)]
+        return raws
+
+
+def _is_short(value: Any) -> bool:
+    return value.__class__ is int or value is None or len(value) <= _LONGEST
+
+
 class Moments:
     """Tells which values are times that can be read."""
 
@@ -77,18 +87,22 @@ class Moments:
         self._clock = Memo(times.any_of, _TIMES, worth=lambda raw: len(raw) <= _LONGEST)
         self._seconds = Memo(_is_moment, _TIMES)
 
-    def are_plain(self, lines: Sequence[Found], paths: Paths) -> bool:
-        """Tell whether all lines surely have a time, without reading each: those with fractions are never the same."""
-        values = _values(lines, paths[0]) or [None]
+    def are_plain(self, values: Sequence[Any]) -> bool:
+        """Tell whether all values surely are times, without reading each: those with fractions are never the same."""
         kinds = set(map(type, values))
         if kinds == {float}:
             return bool(min(values) >= 1.0 and max(values) < times.LATEST)
-        return kinds == {str} and self._have_fractions(values)
+        if kinds != {str}:
+            return False
+        distinct = set(values)
+        if len(distinct) * 2 > len(values):
+            return self._have_fractions(values)
+        return all(self._clock[text.encode("utf-8", "surrogatepass")] is not None for text in distinct)
 
     def none_of(self, raws: Sequence[bytes]) -> list[int]:
         """Return the places of values that are there and are no times."""
-        moments = list(map(self._clock.__getitem__, raws))
-        return [at for at, raw in enumerate(raws) if raw and moments[at] is None] if None in moments else []
+        none = {raw for raw in set(raws) if raw and self._clock[raw] is None}
+        return [at for at, raw in enumerate(raws) if raw in none] if none else []
 
     def _have_fractions(self, texts: Sequence[str]) -> bool:
         joined = "\n".join((*texts, ""))

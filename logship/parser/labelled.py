@@ -17,12 +17,12 @@ from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
 from logship.parser import times
 from logship.parser.columns import Outline, Rest
 from logship.parser.fastblock import WORTH_IT, Block, Sheet
-from logship.parser.fastlabels import Columns, Moments, Path, Paths
+from logship.parser.fastlabels import Columns, Lines, Moments, Path, Paths
 from logship.parser.fields import FACTS, KEY_FACTS
 from logship.parser.parts import STATUSES
 from logship.records import Unparsed
 
-Places = tuple[tuple[int, Paths], ...]  # where to look, by number: FACTS, after them the chain and the log.NAME values
+Places = Sequence[tuple[int, Paths]]  # where to look, by number: FACTS, after them the chain and the log.NAME values
 Keys = Mapping[str, Sequence[str]]
 
 _ABSENT = frozenset((b"", b"-"))
@@ -97,7 +97,7 @@ class Plan(NamedTuple):
 
     deciding: Places
     time: Paths
-    others: Places
+    others: _Others
 
 
 class Reader:
@@ -154,7 +154,7 @@ class Reader:
             return "time"
         if status and status not in STATUSES:
             return "status"
-        return _KEYS(raws), raws[_AGENT], cast(Rest, _Later(found, seconds, plan.others, self._count))
+        return _KEYS(raws), raws[_AGENT], cast(Rest, _Later(found, seconds, plan, self._count))
 
     def _plan_of(self, found: Mapping[str, Any]) -> Plan:
         nested = self._keys is None and dict in map(type, found.values())
@@ -179,7 +179,7 @@ class Reader:
         return Plan(
             tuple(each for each in places if each[0] in _DECIDING),
             kept[_TIME],
-            tuple(each for each in places if each[0] not in _DECIDING),
+            _Others([each for each in places if each[0] not in _DECIDING]),
         )
 
     # -- many lines at once
@@ -187,13 +187,14 @@ class Reader:
     def _sheet(self, lines: Sequence[bytes]) -> Sheet | None:
         """Take apart the lines that are plain requests with the same labels, or with labels that are given."""
         loaded = self._plain_all(lines)
-        fits = self._fitting(loaded)
+        fits = self._fitting(loaded, nested=b"".join(lines).count(b"{") != len(lines))
         found = cast(list[dict[str, Any]], list(compress(loaded, fits)))
         if len(found) < WORTH_IT:
             return None
-        plan = self._plan_for(tuple(found[0]) if self._keys is None else tuple(set().union(*set(map(tuple, found)))))
-        raws = {at: self._columns.of(found, paths) for at, paths in plan.deciding}
-        odd = self._odd(found, plan, raws)
+        plan = self._plan_for(tuple(found[0]) if self._keys is None else _all_labels(found))
+        columns = Lines(found)
+        raws = {at: self._columns.of(columns, paths) for at, paths in plan.deciding}
+        odd = self._odd(columns, plan, raws)
         if odd:
             kept = [at not in odd for at in range(len(found))]
             found, raws = list(compress(found, kept)), {at: list(compress(raw, kept)) for at, raw in raws.items()}
@@ -205,8 +206,8 @@ class Reader:
     def _plain_each(self, lines: Sequence[bytes]) -> list[object]:
         return list(map(self._plain, lines))
 
-    def _fitting(self, loaded: Sequence[Any]) -> bytearray:
-        """Tell which lines are access entries that one plan serves."""
+    def _fitting(self, loaded: Sequence[Any], *, nested: bool) -> bytearray:
+        """Tell which lines are access entries that one plan serves. ``nested``: there may be objects inside of them."""
         fits = bytearray(b"\1") * len(loaded)
         if set(map(type, loaded)) != {dict}:
             fits = bytearray(isinstance(each, dict) for each in loaded)
@@ -216,53 +217,94 @@ class Reader:
             return fits
         found = list(compress(loaded, fits))
         labels = list(map(tuple, found))
-        if dict in set(map(type, chain.from_iterable(map(dict.values, found)))):
+        if nested and dict in set(map(type, chain.from_iterable(map(dict.values, found)))):
             return bytearray(len(loaded))
         if labels and labels.count(labels[0]) != len(loaded):
             usual = Counter(labels).most_common(1)[0][0]
             return bytearray(bool(fit) and tuple(each) == usual for fit, each in zip(fits, loaded, strict=True))
         return fits
 
-    def _odd(self, found: Sequence[Mapping[str, Any]], plan: Plan, raws: Mapping[int, list[bytes]]) -> set[int]:
+    def _odd(self, lines: Lines, plan: Plan, raws: Mapping[int, list[bytes]]) -> set[int]:
         """Return the places of lines that `_take` finds no request in."""
         odd: set[int] = set()
         requests = [raws[at] for at in _REQUESTS if at in raws]
         if all(b"" in each for each in requests):
-            odd.update(at for at in range(len(found)) if not any(each[at] for each in requests))
+            odd.update(at for at in range(len(lines.found)) if not any(each[at] for each in requests))
         if _STATUS in raws and not _ABSENT_OR_STATUS.issuperset(raws[_STATUS]):
             odd.update(at for at, raw in enumerate(raws[_STATUS]) if raw not in _ABSENT_OR_STATUS)
-        if plan.time and not self._moments.are_plain(found, plan.time):
-            odd.update(self._moments.none_of(self._columns.of(found, plan.time)))
+        if plan.time and not self._moments.are_plain(lines.values(plan.time[0]) or [None]):
+            odd.update(self._moments.none_of(self._columns.of(lines, plan.time)))
         return odd
 
     def _sheet_of(self, found: Sequence[Mapping[str, Any]], plan: Plan, raws: Mapping[int, list[bytes]]) -> Sheet:
         agents = raws[_AGENT] if _AGENT in raws else [b""] * len(found)
+        keys = list(zip(*(raws[at] if at in raws else repeat(b"") for at in _KEY_NUMBERS), strict=False))
 
         def outline(at: int) -> Outline:
-            key = tuple([raws[number][at] if number in raws else b"" for number in _KEY_NUMBERS])
-            time = _first(found[at], plan.time)
-            rest = _Later(found[at], times.any_of(time) if time else None, plan.others, self._count)
-            return key, agents[at], cast(Rest, rest)
+            return keys[at], agents[at], cast(Rest, _Later(found[at], None, plan, self._count))
 
-        keys = zip(*(raws[number] if number in raws else repeat(b"") for number in _KEY_NUMBERS), strict=False)
         return Sheet(keys, agents, outline)
 
 
 class _Later:
     """The rest of an outline, looked for when it is unpacked: of most lines it never is."""
 
-    __slots__ = ("_count", "_found", "_others", "_seconds")
+    __slots__ = ("_count", "_found", "_plan", "_seconds")
 
-    def __init__(self, found: Mapping[str, Any], seconds: float | None, others: Places, count: int) -> None:
-        self._found, self._seconds, self._others, self._count = found, seconds, others, count
+    def __init__(self, found: Mapping[str, Any], seconds: float | None, plan: Plan, count: int) -> None:
+        self._found, self._seconds, self._plan, self._count = found, seconds, plan, count
 
     def __iter__(self) -> Iterator[object]:
         raws = [b""] * self._count
-        for at, paths in self._others:
-            raws[at] = _first(self._found, paths)
+        for at, raw in self._plan.others(self._found):
+            raws[at] = raw
+        seconds = self._seconds
+        if seconds is None and (time := _first(self._found, self._plan.time)):
+            seconds = times.any_of(time)
         peer, size, referrer, user = _REST(raws)
         logs = tuple(raws[_CHAIN + 1 :]) if any(raws[_CHAIN + 1 :]) else ()
-        return iter((self._seconds, peer or None, raws[_CHAIN], size, referrer, user, logs))
+        return iter((seconds, peer or None, raws[_CHAIN], size, referrer, user, logs))
+
+
+class _Others:
+    """Looks for values of one line, into each object inside of it once."""
+
+    def __init__(self, places: Places) -> None:
+        self._ways: list[
+            tuple[int, str]
+        ] = []  # objects to look into: inside of which one of those before, by what label
+        self._numbers: dict[tuple[str, ...], int] = {(): 0}
+        self._places = [(at, tuple(map(self._place, paths))) for at, paths in places]
+
+    def __call__(self, found: Mapping[str, Any]) -> Iterator[tuple[int, bytes]]:
+        objects = [found]
+        for above, label in self._ways:
+            inner = objects[above].get(label)
+            objects.append(inner if inner.__class__ is dict else _NOTHING)
+        for at, places in self._places:
+            for number, label in places:
+                value = objects[number].get(label)
+                if value is not None and (raw := _plain_raw(value)) not in _ABSENT:
+                    yield at, raw
+                    break
+
+    def _place(self, path: Path) -> tuple[int, str]:
+        *way, label = (path,) if isinstance(path, str) else path
+        return self._number(tuple(way)), label
+
+    def _number(self, way: tuple[str, ...]) -> int:
+        if way not in self._numbers:
+            self._ways.append((self._number(way[:-1]), way[-1]))
+            self._numbers[way] = len(self._ways)
+        return self._numbers[way]
+
+
+_NOTHING: Mapping[str, Any] = {}
+
+
+def _all_labels(found: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    together: set[str] = set()
+    return tuple(sorted(together.union(*set(map(tuple, found)))))
 
 
 def always(found: Mapping[str, Any]) -> bool:
@@ -347,10 +389,16 @@ def _first(found: Mapping[str, Any], paths: Paths) -> bytes:
     for path in paths:
         value = found.get(path) if path.__class__ is str else _inside(found, path)
         if value is not None:
-            raw = value.encode() if value.__class__ is str and value.isascii() else _raw(value)
+            raw = _plain_raw(value)
             if raw not in _ABSENT:
                 return raw
     return b""
+
+
+def _plain_raw(value: Any) -> bytes:
+    if value.__class__ is list and len(value) == 1:
+        value = value[0]
+    return value.encode() if value.__class__ is str and value.isascii() else _raw(value)
 
 
 def _inside(found: Any, path: Path) -> Any:

@@ -191,8 +191,12 @@ _HEAD: Callable[[bytes], bytes] = itemgetter(slice(len(DOCKER)))
 
 def _are_bare(lines: Sequence[bytes]) -> bool:
     """Tell quickly of most logs' lines that nothing surrounds them."""
-    if b"-" in b"".join(map(_FIFTH_BYTE, lines)) or DOCKER in map(_HEAD, lines):
+    if DOCKER in map(_HEAD, lines):
         return False
+    if b"-" in b"".join(map(_FIFTH_BYTE, lines)):  # they begin with a date, as many formats of one's own do
+        text = b"".join(lines)
+        if b" stdout " in text or b" stderr " in text or b": " in text:
+            return False
     return _LETTERS.isdisjoint(map(_FIRST_BYTE, lines))
 
 

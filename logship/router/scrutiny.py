@@ -123,6 +123,10 @@ class Scrutiny:
         """Decide what becomes of a record whose course is known, as `route` would."""
         return self._look(record, self._table.follow(course, record))
 
+    def too_old(self, record: Record) -> Decision:
+        """Decide what would become of a record that is too old to be sent: it is a sign, and no first event."""
+        return self._look(record, self._table.route(record), sends=False)
+
     def prejudge(self, record: Record, unknown: frozenset[str]) -> str | None:
         """Return what `Table.prejudge` does, except where the whole line is wanted as a sign."""
         return None if self._watches and self._may_be_sign(record, unknown) else self._table.prejudge(record, unknown)
@@ -135,7 +139,7 @@ class Scrutiny:
         """Tell how the rules decide. Remembers nothing."""
         return self._table.explain(record)
 
-    def _look(self, record: Record, decision: Decision) -> Decision:
+    def _look(self, record: Record, decision: Decision, *, sends: bool = True) -> Decision:
         if self._watches:
             self._note_signs(record)
         if not decision.deliveries:
@@ -143,7 +147,7 @@ class Scrutiny:
         reason = self._doubt(record, decision)
         if reason is not None:
             return Decision([], decision.rule, reason)
-        return self._without_repeated(record, decision) if self._once else decision
+        return self._without_repeated(record, decision) if self._once and sends else decision
 
     def _doubt(self, record: Record, decision: Decision) -> str | None:
         if self._spam and record.referrer and is_below(host_of(record.referrer), self._spam):

@@ -7,8 +7,9 @@ import pytest
 from logship.parser import formats
 from logship.parser.client import ClientRule
 from logship.records import Chunk, Unparsed
+from logship.router.scrutiny import Memory, Scrutiny
 from logship.router.table import Rules, Table
-from logship.settings import RuleSettings, SourceSettings, When
+from logship.settings import BehaviourSettings, RuleSettings, SourceSettings, When
 from logship.settings import Test as Asked
 from logship.sieve import Sieve
 
@@ -254,3 +255,30 @@ def test_files_of_one_format_share_what_is_remembered_of_it():
     for number in range(3):
         detecting.sift(Chunk(number, "s", f"/log{number}", line("/a"), 0, len(line("/a"))), NOW)
     assert detecting.parser("/log0") is detecting.parser("/log2")
+
+
+def remembering(*rules, memory=None, max_event_age=None, **behaviour):
+    table = Table(Rules(rules, destinations=["plausible"]), SourceSettings("s", ("/log",), site="https://example.com"))
+    scrutiny = Scrutiny(table, memory or Memory(), behaviour=BehaviourSettings(**behaviour))
+    return Sieve(scrutiny, ClientRule(()), max_event_age=max_event_age)
+
+
+def test_a_chunk_whose_format_changed_is_remembered_once():
+    """The lines of the old format among it were read before the new one was found: their visitors came but once."""
+    memory = Memory()
+    here = remembering(RuleSettings(preset="pageviews"), memory=memory, pages_per_minute=100)
+    here.sift(chunk(line("/a") * 3), NOW)
+    both = line("/both", ip="198.51.100.7")  # "common" reads a line of combined as none, and so does nothing twice
+    later = here.sift(chunk(both + (line("/b")[:-1] + b' "198.51.100.9"\n') * 4), NOW)
+    assert later.detected is not None
+    assert memory.pace.step(("198.51.100.7", FIREFOX), NOW) == 1
+    assert memory.pace.step(("203.0.113.7", FIREFOX), NOW) == 3 + 4 + 1
+
+
+def test_an_event_that_expired_is_no_first_one():
+    """What was too old to be sent does not keep a later one, which is not, from being sent."""
+    rule = RuleSettings(name="seen", event="Seen", once_within=3600.0)
+    here = remembering(rule, max_event_age=86400.0)
+    lines = line("/a", when="09/Oct/2025:13:55:35 +0000") + line("/a", when="09/Oct/2025:13:55:37 +0000")
+    sifted = here.sift(chunk(lines * 2), NOW)
+    assert (sifted.expired, len(sifted.survivors), sifted.dropped) == (2, 1, {"repeated": 1})
