@@ -11,9 +11,12 @@ from typing import Any
 
 import click
 
+from logship.cli import state
 from logship.cli.main import config_option
 from logship.cli.status import ask
 from logship.cli.table import clean
+from logship.environment import Variables
+from logship.errors import ConfigError, LogshipError
 
 
 @click.command(epilog="\b\nExample:\n  logship reload || journalctl -u logship -n 20")
@@ -24,8 +27,12 @@ def command(config: Path, timeout: float) -> None:
 
     Waits for the outcome: prints what changed, or fails with the problems if the file was refused.
     """
-    before = ask(config)
-    os.kill(before["pid"], signal.SIGHUP)
+    try:
+        before = _ours(config)
+    except LogshipError as error:
+        click.echo(_unasked(config, error))
+        return
+    _hang_up(before["pid"])
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
         reload = ask(config)["reload"]
@@ -41,6 +48,43 @@ def command(config: Path, timeout: float) -> None:
     for change in reload["changes"] or _nothing_since(before["reload"]):
         click.echo(clean(change))
     click.echo(f"reloaded: {reload['hash'][:12]}")
+
+
+def _ours(config: Path) -> dict[str, Any]:
+    """Return the status of the daemon that runs with this file. Raise LogshipError when it cannot be asked."""
+    status = ask(config)
+    runs = str(status.get("config"))
+    # A relative path is relative to where the daemon was started, and that is not told.
+    other = os.path.isabs(runs) and os.path.realpath(runs) != os.path.realpath(config)
+    if other or not isinstance(status.get("pid"), int):
+        raise LogshipError(f"the daemon that answers runs with {clean(runs)}, not with {config}")
+    return status
+
+
+def _unasked(config: Path, error: LogshipError) -> str:
+    """Tell a daemon that cannot be asked: `admin` is off, or the file says another address than it started with."""
+    from logship import plan, remains
+
+    try:
+        pid = remains.look(state.directory(config))["pid"]
+        if pid is not None:
+            _hang_up(pid)
+        plan.load(config, Variables())
+    except ConfigError as refused:
+        told = f"the configuration cannot be used, and a daemon that runs keeps the old one:\n{refused}"
+        raise click.ClickException(told) from error
+    if pid is None:
+        raise error
+    return f"told the daemon (pid {pid}) to read it, and cannot ask what came of it: {error}"
+
+
+def _hang_up(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGHUP)
+    except PermissionError as error:
+        raise LogshipError(
+            f"the daemon (pid {pid}) is another user's; run this as root, or as the user that logship runs as"
+        ) from error
 
 
 def _nothing_since(before: dict[str, Any]) -> list[str]:

@@ -230,6 +230,42 @@ async def test_the_reload_command_waits_and_tells(house):
         assert "did you mean" in err
 
 
+@pytest.mark.parametrize("text", ["sources: [\n", "sources:\n\t- path: /a.log\n", None])
+async def test_a_file_that_cannot_be_read_at_all_fails_a_reload_with_its_problems(house, text):
+    """It does not even say where the daemon listens; the problem is told all the same, and the old plan runs on."""
+    async with house.running() as running:
+        house.config.unlink() if text is None else house.config.write_text(text)
+        code, out, err = await logship("reload", "-c", house.config)
+        assert (code, out) == (1, "")
+        assert str(house.config) in err
+        assert "does not exist" in err if text is None else "logship.yaml:2:" in err or "logship.yaml:1:" in err
+        assert running.pipeline.plan.settings.rules[0].preset == "pageviews"
+
+
+@pytest.mark.parametrize("admin", ["null", "{listen: '127.0.0.1:1'}"])
+async def test_a_reload_reaches_a_daemon_that_cannot_be_asked(house, admin):
+    """It listens where it was started to; who holds the state directory is told all the same, and applies the rest."""
+    async with house.running() as running:
+        listens = f'{{listen: "127.0.0.1:{house.admin}"}}'
+        house.config.write_text(house.edited().replace(listens, admin))
+        code, out, err = await logship("reload", "-c", house.config)
+        assert (code, err) == (0, "")
+        assert out.startswith(f"told the daemon (pid {os.getpid()}) to read it, and cannot ask what came of it: ")
+        await until(lambda: running.pipeline.plan.settings.rules[0].name == "downloads")
+
+
+async def test_a_reload_leaves_a_daemon_with_another_configuration_alone(house):
+    """Who merely answers at the address gets no signal: no daemon runs with this file."""
+    async with house.running() as running:
+        other = house.directory / "other.yaml"
+        other.write_text(house.text.replace("/state", "/other"))
+        before = running.reloads.number
+        code, out, err = await logship("reload", "-c", other)
+        assert (code, out) == (1, "")
+        assert f"the daemon that answers runs with {house.config}" in err
+        assert running.reloads.number == before
+
+
 async def test_the_tap_shows_what_a_running_daemon_decides(house):
     """`logship tap` prints lines as they are read; without a daemon it says that there is none."""
     async with house.running():
