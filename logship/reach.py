@@ -119,6 +119,10 @@ def _of_answer(
     if status == 200 and (seen := _address(headers.get("x-debug-ip") or body.decode("ascii", "replace"))) is not None:
         _of_address(destination, seen, findings)
         return None
+    if status == 202:  # events would count as delivered there, so nothing is in the way of `run`
+        told = "accepts an empty object, as Plausible never does; if it is to be Plausible, is the url right?"
+        findings.problems.append(Problem("", told, warning=True))
+        return None
     if isinstance(verdict, Delivered):
         return f"{_host(destination)} accepted an empty object, as Plausible never does: is the url right?"
     return f"{_host(destination)} answered {status}: {_said(verdict)}"

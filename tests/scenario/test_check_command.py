@@ -79,7 +79,7 @@ async def test_the_receiver_tells_that_it_sees_the_visitor():
     [
         (200, "10.0.0.1", {}, "warning: was told that the visitor is 203.0.113.7, and takes 10.0.0.1 for it"),
         (200, "", {"x-debug-ip": "2001:db8::1"}, "takes 2001:db8::1 for it"),
-        (202, "ok", {}, "accepted an empty object, as Plausible never does"),
+        (202, "ok", {}, "warning: accepts an empty object, as Plausible never does"),
         (200, "<html>hello", {}, "accepted an empty object, as Plausible never does"),
         (
             301,
