@@ -40,6 +40,7 @@ _UNPARSED: Mapping[str, str] = {
     "status": "no such status",
     "json": "no JSON",
     "wrapper": "without the wrapper that the others have",
+    "no_fields": "before any heading that names the columns",
     "directive": "a heading that says how the next lines are to be read",
     "partial": "half a line, whose end is missing",
     "not_access": "no request: another kind of entry",

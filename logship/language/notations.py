@@ -143,7 +143,7 @@ def flag(text: str) -> bool:
 def some_text(text: str) -> str:
     """Return a text that is not blank and holds no control characters."""
     if not text.strip():
-        raise MisfitError("is an empty text")
+        raise MisfitError("is an empty text; write one, or leave it out")
     return printable(text)
 
 
@@ -253,7 +253,7 @@ def prop_value(text: str) -> str:
 def format_text(text: str) -> str:
     """Return a format's name or string; it may run over several lines."""
     if not text.strip():
-        raise MisfitError("is an empty text")
+        raise MisfitError("is an empty text; write one, or leave it out")
     return text
 
 

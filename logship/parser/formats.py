@@ -93,7 +93,7 @@ def _family(text: str) -> str:
             "log_format NAME '...' or LogFormat \"...\" NAME"
         )
     if not found:
-        raise FormatError(f"{text!r} is neither a format's name nor an nginx or Apache format string")
+        raise FormatError(f"{text!r} is neither a format's name nor a format string of nginx ($name) or Apache (%x)")
     return found[0]
 
 
@@ -166,7 +166,7 @@ def _require_client(facts: frozenset[str]) -> None:
     if not facts & {"client_ip", "x_forwarded_for"}:
         raise FormatError(
             "the format does not hold the client's address, without which Plausible cannot count a visitor; "
-            "add $remote_addr (nginx), %h (Apache) or the field client_ip (json, regex)"
+            "add $remote_addr (nginx), %h (Apache), c-ip (#Fields) or the field client_ip (json, regex)"
         )
 
 

@@ -451,7 +451,7 @@ FAULTS = [
     (rule("preset: pageviews, url: a"), "f:3:30: rules[0].url: cannot stand beside a preset; copy its rules (logship check --show-rules) and change those"),
     (rule("preset: pageview"), 'f:3:14: rules[0].preset: "pageview" is not known here (did you mean "pageviews"?)'),
     (rule("event: engagement"), 'f:3:13: rules[0].event: "engagement" is reserved by Plausible; choose another name'),
-    (rule("event: ''"), "f:3:13: rules[0].event: is an empty text"),
+    (rule("event: ''"), "f:3:13: rules[0].event: is an empty text; write one, or leave it out"),
     (rule("event: x, to: [plausble]"), 'f:3:21: rules[0].to[0]: unknown destination "plausble" (did you mean "plausible"?)'),
     (rule("event: x, to: other"), 'f:3:20: rules[0].to: unknown destination "other"; known: plausible'),
     (rule("event: x, to: [plausible, plausible]"), 'f:3:32: rules[0].to[1]: "plausible" is listed twice'),

@@ -1,5 +1,8 @@
 """The report answers three questions, and what it shows is what was counted."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from logship.explain import cost, foreseen, reasons, text, unread
@@ -137,3 +140,10 @@ def test_what_an_expression_can_be_bent_to_is_no_nearest_format(line):
     texts = [line().strip(), line("/b").strip()]
     found = unread.nearest([Misfit(at, text, "format", 0) for at, text in enumerate(texts, 1)], [])
     assert (found.name, found.fits) == ("combined", 2)
+
+
+def test_every_reason_has_its_words():
+    """Whatever the parser says of a line, the report says it in words."""
+    modules = (Path(__file__).parents[3] / "logship" / "parser").glob("*.py")
+    given = {reason for module in modules for reason in re.findall(r'Unparsed\("(\w+)"', module.read_text())}
+    assert not {reason for reason in given | {"time", "status"} if not reasons.unparsed(reason)}

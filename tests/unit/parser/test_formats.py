@@ -147,7 +147,7 @@ def test_a_servers_format_is_not_taken_for_the_others(spec, head, name):
         ("%h $remote_addr %t", "can be read as nginx's .* and as Apache's .*give the whole directive"),
         ("combind", r'\'combind\' is no known format \(did you mean "combined"\?\); known are combined, common'),
         ("auto", "decided by the log's first lines"),
-        ("hello world", "neither a format's name nor an nginx or Apache format string"),
+        ("hello world", "neither a format's name nor a format string of nginx"),
         ('$remote_user [$time_local] "$request"', "does not hold the client's address.*remote_addr.*%h"),
         ("%t %r", "does not hold the client's address"),
         ("$remote_addr$status", "ambiguous: nothing stands between remote_addr and status; put a blank or quotes"),
