@@ -32,6 +32,9 @@ _LINE = re.compile(
     re.DOTALL,
 )
 
+# A visitor may write a referrer with bars that looks like all that follows: nobody knows which URL was asked for.
+_URLS = re.compile(rb"\|https?://[^|]*(?=\|[A-Z0-9]{1,5}\|)")
+
 
 class Loader:
     """Reads a line as values by the names of bunny.net's documentation."""
@@ -46,7 +49,7 @@ class Loader:
     def load(self, line: bytes) -> object | Unparsed:
         """Return the values by name, or why there are none."""
         match = _LINE.fullmatch(line)
-        if match is None:
+        if match is None or len(_URLS.findall(line, match.start("referer_url"))) > 1:
             return Unparsed("format")
         found = match.groupdict()
         target = found["target"]

@@ -36,4 +36,6 @@ class Loader:
         pairs = [item.partition(b":") for item in line.split(b"\t")]
         if not all(colon for _, colon, _ in pairs):
             return Unparsed("format")
-        return {label.decode("utf-8", "surrogateescape"): undo(value) for label, _, value in pairs}
+        found = {label.decode("utf-8", "surrogateescape"): undo(value) for label, _, value in pairs}
+        # A label that is there twice: a visitor sent a tab, and the writer let it through. Nobody knows which is true.
+        return found if len(found) == len(pairs) else Unparsed("format")

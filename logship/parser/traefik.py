@@ -34,7 +34,7 @@ KEYS: Keys = {
 }
 
 _COMMON = re.compile(
-    rb'(?P<ClientHost>[^ ]+) - (?P<ClientUsername>[^"\[]*) \[(?P<StartUTC>[^\]]+)\]'
+    rb'(?P<ClientHost>[^ ,]+(?:, ?[^ ,]+)*) - (?P<ClientUsername>[^"\[]*) \[(?P<StartUTC>[^\]]+)\]'
     rb' "(?P<RequestMethod>[^ ]+) (?P<RequestPath>[^"]*) (?P<RequestProtocol>[^ "]+)"'
     rb" (?P<OriginStatus>\d+|-) (?P<OriginContentSize>\d+|-)"
     rb' "(?P<Referer>[^"]*)" "(?P<Agent>.*)" (?P<RequestCount>\d+|-)'

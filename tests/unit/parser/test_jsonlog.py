@@ -224,3 +224,11 @@ def test_headers_count_by_their_very_names():
     found = parser("nginx_json", ["203.0.113.0/24"]).parse(orjson.dumps(entry))
     assert (found.client_ip, found.host, found.user_agent) == ("198.51.100.9", "example.com", "Mozilla/5.0")
     assert (found.referrer, found.content_type) == ("https://e.org/", "text/html")
+
+
+def test_a_label_that_is_there_twice_is_believed_in_neither_place():
+    """A writer that lets tabs through lets a visitor write labels: `host` at the end is no address."""
+    line = b"host:203.0.113.7\treq:GET /p HTTP/1.1\tstatus:200\tua:UA"
+    assert parser("ltsv").parse(line).client_ip == "203.0.113.7"
+    assert parser("ltsv").parse(line + b"\thost:6.6.6.6").reason == "format"
+    assert parser("ltsv").parse(line + rb"\x09host:6.6.6.6").user_agent == "UA\thost:6.6.6.6"

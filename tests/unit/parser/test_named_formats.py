@@ -257,3 +257,21 @@ def test_guessed_keys_may_be_inside_of_objects(line: str) -> None:
 def test_a_format_with_hosts_needs_no_site(name: str) -> None:
     """Where each line names its host, `site` may be left out."""
     assert "host" in formats.compile(name).facts
+
+
+def test_a_referrer_of_bunnys_that_looks_like_the_rest_is_none() -> None:
+    """The visitor's own word must not choose the host; bars alone are fine."""
+    line = DOCUMENTED["bunny"][1]
+    found = read("bunny", line.replace("|-|", "|https://e.org/?family=A|B|"))
+    assert isinstance(found, Record)
+    assert found.referrer == "https://e.org/?family=A|B"
+    assert read("bunny", line.replace("|-|", "|x|https://evil.example/x|WA|")) == Unparsed("format")
+
+
+def test_traefiks_client_may_be_a_chain() -> None:
+    """The common format has X-Forwarded-For where the peer should be, with all its addresses."""
+    line = DOCUMENTED["traefik, common"][1].replace("192.0.2.7", "6.6.6.6, 198.51.100.9,10.0.0.7")
+    rule = client.ClientRule(["10.0.0.0/8"])
+    found = record.Parser(formats.compile("traefik"), rule).parse(line.encode())
+    assert isinstance(found, Record)
+    assert found.client_ip == "198.51.100.9"
