@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import marshal
 import os
 import signal
@@ -50,7 +51,7 @@ class Sifting:
     """Sift chunks in the order they come: here, or in a second process while much is ``behind`` and this one is busy.
 
     ``sieves`` returns those of the plan at hand, by source; ``behind`` the bytes that wait to be read; ``now`` epoch
-    seconds.
+    seconds; ``prepare`` loads what takes long to load: it is called in a thread, before the first chunk.
     """
 
     def __init__(
@@ -58,7 +59,9 @@ class Sifting:
         sieves: Callable[[], Mapping[str, Sieve]],
         behind: Callable[[], int],
         now: Callable[[], float],
+        prepare: Callable[[], None] | None = None,
     ) -> None:
+        self._prepare = prepare
         self._sieves = sieves
         self._behind = behind
         self._now = now
@@ -74,6 +77,9 @@ class Sifting:
             async with asyncio.TaskGroup() as tasks:
                 taking = tasks.create_task(self._take_in_turn(pending, take), name="take")
                 async for chunk in chunks:
+                    if self._prepare:
+                        await asyncio.to_thread(self._prepare)
+                        self._prepare = None
                     second = self._second_for(chunk)
                     if second is not None:
                         await pending.put((chunk, second.sift(chunk, self._now())))
@@ -213,8 +219,10 @@ class SecondProcess(asyncio.Protocol):
             end = _LENGTH.size + _LENGTH.unpack_from(received)[0]
             if len(received) < end:
                 break
-            sifted = unpack(marshal.loads(bytes(received[_LENGTH.size : end])))  # noqa: S302 - written by our own fork
+            with memoryview(received) as view:
+                packed = marshal.loads(view[_LENGTH.size : end])  # noqa: S302 - written by our own fork
             del received[:end]
+            sifted = unpack(packed)
             answer = self._answers.popleft()
             if not answer.done():
                 answer.set_result(sifted)
@@ -236,7 +244,7 @@ class SecondProcess(asyncio.Protocol):
         if self._transport is None:
             self._unsent.append(frame)
         else:
-            self._transport.write(_LENGTH.pack(len(frame)) + frame)
+            self._transport.writelines((_LENGTH.pack(len(frame)), frame))
 
 
 _CHUNK_FIELDS = attrgetter(*(field.name for field in fields(Chunk)))
@@ -298,12 +306,14 @@ def _be_second(theirs: socket.socket, sieves: Mapping[str, Sieve]) -> None:
     # Above all the lock of the state directory: whoever holds a copy of it, holds it.
     os.closerange(3, theirs.fileno())
     os.closerange(theirs.fileno() + 1, os.sysconf("SC_OPEN_MAX"))
+    gc.freeze()  # to look through what we share would be to write into it, and so to copy it
     with theirs.makefile("rwb") as stream:
         while len(length := stream.read(_LENGTH.size)) == _LENGTH.size:
             now, chunk = marshal.loads(stream.read(_LENGTH.unpack(length)[0]))  # noqa: S302 - written by our parent
             chunk = Chunk(*chunk)
             answer = marshal.dumps(pack(sieves[chunk.source].sift(chunk, now)))
-            stream.write(_LENGTH.pack(len(answer)) + answer)
+            stream.write(_LENGTH.pack(len(answer)))
+            stream.write(answer)
             stream.flush()
 
 

@@ -222,7 +222,7 @@ class Daemon:
                 found = await self._settled(found)
             self._reload_asked.clear()
             seen = found
-            running = self._reload(running, found)
+            running = await self._reload(running, found)
 
     async def _settled(self, found: Contents) -> Contents:
         """Wait until two looks agree: editors write in pieces, and a ConfigMap's links are swapped one by one."""
@@ -233,11 +233,11 @@ class Daemon:
                 return found
             found = again
 
-    def _reload(self, running: settings.Settings, found: Contents) -> settings.Settings:
-        """Read, build and apply; or leave everything as it is and say where the file is broken."""
+    async def _reload(self, running: settings.Settings, found: Contents) -> settings.Settings:
+        """Read and build in a thread, and apply; or leave everything as it is and say where the file is broken."""
         self._manager.tell("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
         try:
-            built = plan.load(self.config, Variables())
+            built = await asyncio.to_thread(plan.load, self.config, Variables())
             changes = [_with_consequence(each) for each in differences.between(running, built.settings)]
             changes += self._edition.tell(self._in_use, found)
             loaded = self._keep_what_needs_restart(running, built.settings)

@@ -29,6 +29,7 @@ from logship.plan import Plan
 from logship.progress.checkpoint import Checkpoint
 from logship.progress.ledger import Ledger
 from logship.records import Chunk, Delivery, Outcome
+from logship.router import audience
 from logship.router.scrutiny import Memory
 from logship.settings import DestinationSettings
 from logship.sieve import Sieve, Sifted
@@ -60,7 +61,7 @@ class Pipeline:
         self._news = News()
         self._memories: dict[str, Memory] = {}  # by source: what they remember of visitors outlives a reload
         self._sieves = self._make_sieves(plan)
-        self._sifting = Sifting(lambda: self._sieves, lambda: self._tailer.behind, time.time)
+        self._sifting = Sifting(lambda: self._sieves, lambda: self._tailer.behind, time.time, audience.prepare)
         self._destinations: dict[str, Destination] = {}
         self._retired: dict[str, Destination] = {}  # taken out by a reload; what still comes to them ends there
         self._running: dict[str, asyncio.Task[None]] = {}

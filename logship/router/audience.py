@@ -85,6 +85,13 @@ GENERAL = Classifier()
 classify = GENERAL.classify
 
 
+def prepare() -> None:
+    """Load what the first visitors would have to wait for, a tenth of a second. May be called in another thread."""
+    _is_bot("")
+    crawlers.find_in_catalogue(crawlers.first_word("nobody"))
+    crawlers.find("Googlebot")
+
+
 def _examine(text: str) -> Audience:
     listed = crawlers.find(text)
     if listed and listed[0] != "library":

@@ -65,6 +65,20 @@ class Plain:
         """Return the descriptor."""
         return self._fd
 
+    def at_hand(self, *where: int) -> bool | None:
+        """Tell whether the bytes at these places are in memory, so that reading them waits for no disk. None: unknown.
+
+        RWF_NOWAIT, see preadv2(2): most file systems of disks know it, remote ones do not.
+        """
+        try:
+            for at in where:
+                os.preadv(self._fd, [bytearray(1)], at, os.RWF_NOWAIT)
+        except BlockingIOError:
+            return False
+        except (OSError, AttributeError, NotImplementedError):
+            return None
+        return True
+
     def twin(self) -> Plain:
         """Open it once more, for another thread: whatever happens to this one, the twin's bytes are the same file's."""
         return Plain(os.dup(self._fd))
@@ -77,9 +91,8 @@ class Plain:
 class Ahead:
     """A file of which some bytes are here already; others are read where it lies."""
 
-    packed = False
-
     def __init__(self, content: Content, found: Mapping[tuple[int, int], bytes]) -> None:
+        self.packed = content.packed
         self._content = content
         self._found = found
         self.stat, self.fileno, self.close = content.stat, content.fileno, content.close

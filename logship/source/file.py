@@ -7,9 +7,10 @@ its content is swapped (`adopt`), its key and offset stay. When what was read do
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import suppress
 
 from logship.progress.fingerprint import BEFORE, HEAD, Anchor, Fingerprint
 from logship.records import Chunk
@@ -61,7 +62,7 @@ class LogFile:
         self.far = False
         self.failures = 0
         self.not_before = 0.0
-        self._ahead: tuple[Content, dict[tuple[int, int], bytes]] | None = None
+        self._ahead: tuple[Content, dict[tuple[int, int], bytes] | OSError] | None = None
         self.ready = self.stirred = False
         self._lines = Lines(offset, cut)
         self._head = content.pread(HEAD, 0)
@@ -150,9 +151,11 @@ class LogFile:
         content, turn = self.content, _TURN
         if content is None:
             return None
-        if self._ahead and self._ahead[0] is content:
-            content, turn = Ahead(*self._ahead), 1
-        self._ahead = None
+        ahead, self._ahead = self._ahead, None
+        if ahead and ahead[0] is content:
+            if isinstance(ahead[1], OSError):
+                raise ahead[1]
+            content, turn = Ahead(content, ahead[1]), 1
         for _ in range(turn):
             size, at = self._lines.want()
             block = content.pread(size, at)
@@ -167,20 +170,37 @@ class LogFile:
                 return self._last(content) if self.ending else None
         return None
 
+    def waits(self) -> bool | None:
+        """Tell whether the next `read` would keep us waiting, for a disk or for decompression. None: nobody knows."""
+        if not isinstance(self.content, Plain):
+            return self.content is not None
+        size, at = self._lines.want()
+        last = min(at + size, self.size) - 1
+        at_hand = self.content.at_hand(0, max(self.offset - len(self._before), 0), at, max(last, at))
+        return None if at_hand is None else not at_hand
+
     def read_ahead(self) -> Callable[[], None] | None:
         """Return what fetches the bytes that `read` will ask for, to be called in another thread; None: nothing can.
 
-        It changes nothing but the bytes at hand. An error is left to `read`, which meets it again.
+        It changes nothing but the bytes at hand. An error is kept for `read`.
         """
         content, before = self.content, len(self._before)
-        if not isinstance(content, Plain):
+        if content is None:
             return None
-        wanted = [self._lines.want(), (before, self.offset - before), (len(self._head), 0), (HEAD, 0)]
-        twin = content.twin()
+        wanted = [(before, self.offset - before), self._lines.want(), (len(self._head), 0), (HEAD, 0)]
+        # What is decompressed has one stream only, and nobody but `read` uses it.
+        twin = content.twin() if isinstance(content, Plain) else content
 
         def fetch() -> None:
-            with suppress(OSError), closing(twin):
+            try:
                 self._ahead = content, {each: twin.pread(*each) for each in wanted}
+            except OSError as error:
+                self._ahead = content, error
+            except ValueError as error:  # closed meanwhile
+                self._ahead = content, OSError(errno.EBADF, str(error))
+            finally:
+                if twin is not content:
+                    twin.close()
 
         return fetch
 

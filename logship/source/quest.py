@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import math
 import os
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from logship.progress.fingerprint import HEAD, Fingerprint
 from logship.source import siblings
 from logship.source.census import Census, Generation
-from logship.source.content import Content, UnusableFileError
+from logship.source.content import Content, UnusableFileError, open_any
 from logship.source.file import Proof, proves
 from logship.source.siblings import Id, Listing, Sibling
 
@@ -80,6 +81,7 @@ class Quest:
         named: ids of siblings that the configuration follows by name, and which nobody has read.
         listed: the siblings now, for the next quest.
         unread: what is to be read from its beginning, oldest first.
+        opened: what of that could be opened, and begun to decompress: that may take longer than a loop can wait.
         unusable: what would be, if it could be decompressed, or read at all.
         incomplete: something that is new could not be read.
     """
@@ -97,6 +99,7 @@ class Quest:
     last: bool = False
     listed: dict[Id, Fingerprint] = field(default_factory=dict)
     unread: list[Sibling] = field(default_factory=list)
+    opened: dict[Id, Content] = field(default_factory=dict)
     unusable: list[Sibling] = field(default_factory=list)
     incomplete: bool = False
     failed: str = ""
@@ -113,10 +116,14 @@ class Quest:
             for each in self.wanted:
                 each.failed = self.failed
             return
-        for each in self.wanted:
+        # First those whose inode is there; then the longest: what holds much holds what is short and alike, too.
+        inodes = {each.id for each in there}
+        for each in sorted(self.wanted, key=lambda each: (each.id not in inodes, -each.proof[0])):
             self._look_for(each, there, listing)
         self._list(there)
         self._judge(there)
+        for sibling in self.unread:
+            self._open(sibling)
 
     @property
     def has_news(self) -> bool:
@@ -128,6 +135,8 @@ class Quest:
         for each in self.wanted:
             if each.found:
                 each.found[0].close()
+        for body in self.opened.values():
+            body.close()
 
     def _look_for(self, wanted: Wanted, there: list[Sibling], listing: Listing) -> None:
         candidates = {each.id: each for each in there}
@@ -189,6 +198,16 @@ class Quest:
         copies = [each for each in new if each.packed and self._is_copy(each, census)]
         rest = sorted((each for each in new if each not in copies), key=lambda each: each.packed)
         self.unread = sorted((each for each in rest if self._is_unread(each, census)), key=Sibling.age)
+
+    def _open(self, each: Sibling) -> None:
+        with suppress(OSError, UnusableFileError):  # whoever wants to read it meets that again
+            body = open_any(each.path)
+            try:
+                body.pread(HEAD, 0)
+            except BaseException:
+                body.close()
+                raise
+            self.opened[each.id] = body
 
     def _is_copy(self, each: Sibling, census: Census) -> bool:
         try:

@@ -202,7 +202,9 @@ class Search:
         """Find where to read from, in what lies at the path."""
         seen = body.stat()
         there = (seen.st_dev, seen.st_ino)
-        for saved in [*trail.saved, *self._finished.at(there)]:
+        itself = [each for each in trail.saved if (each.device, each.inode) == there]
+        others = [each for each in trail.saved if each not in itself]
+        for saved in [*itself, *self._finished.at(there), *others]:
             same = (saved.device, saved.inode) == there
             empty = same and not saved.fingerprint.length
             if not same and self._lies_beside(trail, saved):
@@ -289,7 +291,8 @@ class Search:
         """Take in what a quest has found, oldest first, then the live file."""
         trail.searching = False
         trail.lost, lost = [], trail.lost
-        entries: list[tuple[Sibling, Lost | None, content.Content | None]] = [(one, None, None) for one in quest.unread]
+        entries: list[tuple[Sibling, Lost | None, content.Content | None]] = []
+        entries += [(one, None, quest.opened.get(one.id)) for one in quest.unread]
         for one, wanted in zip(lost, quest.wanted, strict=True):
             one.reached = wanted.reached
             if wanted.found:

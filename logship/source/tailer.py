@@ -329,30 +329,36 @@ class Tailer:
         for path in grown & self._trails.keys():
             self._trails[path].searching = True  # whatever the live file looks like, something has been rotated
         if sources is self._sources:
-            self._meet(found)
+            await self._meet(found)
             self._began = looked
         if self._finished:
             await self._revisit()
 
-    def _meet(self, found: paths.Found) -> None:
+    async def _meet(self, found: paths.Found) -> None:
         """Compare what is there with what is followed. Nothing is let go because a scan did not see it."""
         met = {match.path: match for match in found.matches}
-        for path in sorted((*met, *found.troubles), key=len):  # a log before its siblings
+        sources = self._sources
+        for number, path in enumerate(sorted((*met, *found.troubles), key=len), start=1):  # a log before its siblings
+            if not number % _AT_A_TIME:
+                await asyncio.sleep(0)
             if path in met:
                 self._meet_one(met[path])
             elif path not in self._trails and not self._parent(path):
                 self._trails[path] = self._new(path, found.troubles[path])  # its own look will say what is wrong
-        for path in self._literal() - self._trails.keys():
-            if not os.path.lexists(path):
-                self._expect(path)
+        self._expect_named()
         self._meet_saved()
         for trail in self._trails.values():
-            if self._assigned is not self._sources:
+            if self._assigned is not sources:
                 self._assign(trail)
             # Where nothing is, something may have come and gone between two looks.
             trail.searching |= bool(trail.lost or trail.attempts) or not (trail.live or trail.dropped or trail.trouble)
-        self._assigned = self._sources
-        self._seen.update(each.name for each in self._sources)
+        self._assigned = sources
+        self._seen.update(each.name for each in sources)
+
+    def _expect_named(self) -> None:
+        for path in self._literal() - self._trails.keys():
+            if not os.path.lexists(path):
+                self._expect(path)
 
     def _meet_one(self, match: Match) -> None:
         if match.path in self._trails or (match.id in self._open.by_id and not self._has_moved(match)):
@@ -621,12 +627,12 @@ class Tailer:
         return chunk
 
     async def _fetch(self) -> None:
-        """Read the next bytes in a thread, where the disk is slow or nobody knows yet: the loop has others to serve.
+        """Read the next bytes in a thread, where they would keep us waiting: the loop has others to serve.
 
         In general they are in memory already, and a thread would cost more than the read.
         """
         file = self._queue[0].next() if self._queue else None
-        if file is None or not self._slow.get(file.device, file.behind > BLOCK):
+        if file is None or not self._is_slow(file):
             return
         fetch = None
         with contextlib.suppress(OSError):
@@ -634,6 +640,13 @@ class Tailer:
         if fetch is not None:
             device, took = file.device, await asyncio.to_thread(_timed, fetch, self._clock)
             self._slow[device] = took > _SLOW / 2
+
+    def _is_slow(self, file: LogFile) -> bool:
+        """Tell whether to read in a thread. Where the system cannot say, the last read from that disk does."""
+        waits = file.waits()
+        if waits is None:
+            return self._slow.get(file.device, file.behind > BLOCK)
+        return waits or self._slow.get(file.device, False)
 
     def _stumble(self, trail: Trail, file: LogFile, error: OSError) -> None:
         """Close what could not be read, to open it again. A compressed file that stays damaged is given up."""

@@ -246,6 +246,26 @@ async def test_written_copied_and_cut_between_two_looks(follow: Any, log: Path) 
         assert await tail.after(10) == SHORT
 
 
+async def test_the_file_that_was_left_goes_before_one_that_is_like_it(follow: Any, log: Path) -> None:
+    """A deleted generation was saved as well; its few lines stand at the head of each of those that are there."""
+    tail = follow(log)
+    tail.hold = True
+    add(log, SHORT)
+    await tail.read()
+    log.unlink()
+    log.touch()
+    await tail.read()
+    add(log, SHORT * 9)
+    assert await tail.read() == SHORT * 9
+    numbered(log, 0)
+    assert await tail.read() == []
+    add(log, SHORT)
+    tail.settle()
+    tail = tail.restart()
+    assert await tail.read() == SHORT
+    tail.close()
+
+
 # Copies.
 
 
