@@ -253,7 +253,7 @@ async def test_those_who_stand_aside_are_taken_along_by_a_stop_and_a_reload(api:
         await it.until(lambda: it.destination.status()["connections"] == 2)
         await it.until(lambda: len(api.bodies) >= 5)
         broken = False
-        assert await it.destination.stop(10.0) == 0
+        assert await it.destination.stop(60.0) == 0
     assert [number for number in api.serials() if number < 10] == [1, 2]
     assert [number for number in api.serials() if 10 < number < 20] == [11, 12]
 

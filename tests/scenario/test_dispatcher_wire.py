@@ -219,7 +219,8 @@ async def test_an_answer_that_is_not_plain_in_the_middle_of_many_that_are(answer
 
 async def test_an_answer_that_trickles_in_the_middle_of_many_is_given_up_in_time() -> None:
     """A byte now and then keeps no request alive: its deadline is its own, however quick those before it were."""
-    async with serving() as server, line_to(server, timeout=TimeoutSettings(connect=30.0, total=1.0)) as line:
+    clock = Clock()
+    async with serving() as server, line_to(server, total=0.02, clock=clock) as line:
 
         async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             for _ in range(5):
@@ -229,7 +230,8 @@ async def test_an_answer_that_trickles_in_the_middle_of_many_is_given_up_in_time
             for byte in b"HTTP/1.1 202 Accepted\r\nX: " + b"y" * 10_000:
                 writer.write(bytes([byte]))
                 await writer.drain()
-                await asyncio.sleep(0.02)
+                clock.now += 0.001
+                await asyncio.sleep(0.005)
 
         server.talk = talk
         await line.open()
@@ -237,14 +239,14 @@ async def test_an_answer_that_trickles_in_the_middle_of_many_is_given_up_in_time
         assert isinstance(verdict, TryAgain)
         assert (verdict.ambiguous, len(server.requests)) == (True, 6)
         assert "timeout" in verdict.reason
-        assert line.answered_at - line.sent_at >= 0.9
+        assert line.answered_at - line.sent_at >= 0.018
         assert not line.ready
 
 
 async def test_an_answer_that_comes_after_it_was_given_up_answers_nothing_else() -> None:
     """The next request goes out on another connection; the late answer meets nobody."""
-    late = asyncio.Event()
-    async with serving() as server, line_to(server, timeout=TimeoutSettings(connect=30.0, total=0.5)) as line:
+    clock, late = Clock(), asyncio.Event()
+    async with serving() as server, line_to(server, total=0.02, clock=clock) as line:
 
         async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             first = server.connections == 1
@@ -256,8 +258,10 @@ async def test_an_answer_that_comes_after_it_was_given_up_answers_nothing_else()
 
         server.talk = talk
         await line.open()
-        verdict = await line.post(REQUEST, lambda: REQUEST)
-        assert verdict == TryAgain("timeout: no answer within 0.5 s", ambiguous=True)
+        attempt = asyncio.ensure_future(line.post(REQUEST, lambda: REQUEST))
+        await until(lambda: server.requests)
+        clock.now += 0.02
+        assert await attempt == TryAgain("timeout: no answer within 0.02 s", ambiguous=True)
         late.set()
         assert await post(line) == TryAgain("answered 500", status=500)
         assert server.connections == 2
