@@ -57,6 +57,7 @@ class _Aside:
     not_before: float
     failures: int
     grave: Refused | TryAgain | None
+    disliked: bool
 
 
 class Lane:
@@ -71,6 +72,7 @@ class Lane:
         self._turn: float | None = None  # the moment that the pace gave to the event at the head
         self._grave: Refused | TryAgain | None = None  # why the event at the head goes to the dead letters
         self._failures = 0
+        self._disliked = False  # the event at the head was answered as if the destination were set up wrong
         self._aside: dict[Visitor, _Aside] = {}
         self._leaving = False
         self.napping: asyncio.Future[None] | None = None
@@ -159,14 +161,15 @@ class Lane:
             return False
         own = deque(each for each in self.queue if _visitor(each) == visitor)
         self.queue = deque(each for each in self.queue if _visitor(each) != visitor)
-        self._aside[visitor] = _Aside(own, self.not_before, self._failures, self._grave)
+        self._aside[visitor] = _Aside(own, self.not_before, self._failures, self._grave, self._disliked)
         self._start_afresh()
         return True
 
     def _call_back(self, visitor: Visitor) -> None:
         back = self._aside.pop(visitor)
         self.queue.extendleft(reversed(back.deliveries))
-        self._failures, self._grave, self.not_before = back.failures, back.grave, back.not_before
+        self._failures, self._grave, self._disliked = back.failures, back.grave, back.disliked
+        self.not_before = back.not_before
 
     def _until_due(self, wait: float) -> float:
         """Return seconds to wait for, or less when somebody who stands aside is due before."""
@@ -276,7 +279,11 @@ class Lane:
                 self._grave = verdict
             case TryAgain():
                 self._failed(now, verdict.after)
+            case Misconfigured() if self._disliked and terms.gate.cause is None:
+                # Others were taken since: a firewall dislikes what this one holds. Pausing for it would stop them all.
+                self.not_before = now + terms.retry.max
             case Misconfigured():
+                self._disliked = True
                 terms.gate.misconfigured(self, now)
                 self.not_before = terms.gate.patience(self, now)
         terms.gate_changed()
@@ -309,6 +316,7 @@ class Lane:
         """Know nothing of the head of the queue."""
         self._failures = 0
         self._turn = self._grave = None
+        self._disliked = False
         self.not_before = 0.0
 
 
