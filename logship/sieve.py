@@ -349,7 +349,11 @@ class Strainer:
                 dropped[fate] += 1
                 continue
             record = self.parser.record(row, alike.record)
-            self._keep(starts[at], record, self._decide(record, fate, oldest), sifted, oldest)
+            if fate is not None and self._scrutiny is None:
+                decision = self._table.follow(fate, record)
+            else:
+                decision = self._decide(record, fate, oldest)
+            self._keep(starts[at], record, decision, sifted, oldest)
 
     def _sift_in_full(self, offset: int, read: Record | Unparsed, sifted: Sifted, oldest: float | None) -> None:
         if isinstance(read, Unparsed):
@@ -367,7 +371,7 @@ class Strainer:
             sifted.dropped[decision.reason] += 1
             if self._in_order and decision.reason in scrutiny.REASONS:
                 sifted.doubted[offset] = decision.reason
-        elif _is_before(record, oldest):
+        elif oldest is not None and record.time is not None and record.time < oldest:
             sifted.expired += 1
         else:
             sifted.survivors.append((offset, decision.deliveries))

@@ -3,11 +3,14 @@
 Most rules are about paths, hosts, methods or statuses, of which a site has few. What each rule says of a path alone is
 found out once for each path, and what it says of the rest of a request's facts once for each combination of them. Both
 are remembered as sets of rules (one bit each), and a record's shortlist is what they have in common.
+
+What each line has of its own (an address, a referrer, a field of the log) is asked for last, and remembered the same
+way: of visitors and referrers a site sees many, but not a new one with each line.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 
 from logship.memo import Memo
@@ -44,16 +47,67 @@ class Shortlist:
         return self._places[left]
 
 
-class _Excluding:
-    """Finds the rules that some known facts do not exclude."""
+class Sights:
+    """The same rules, by what each line has of its own: an address, a referrer, single fields of the log."""
 
-    def __init__(self, conditions: Sequence[Condition], site: Site, known: frozenset[str]) -> None:
+    def __init__(self, conditions: Sequence[Condition], site: Site) -> None:
+        self._everyone = (1 << len(conditions)) - 1
+        self._asked = [
+            *(_asking(field, conditions, site) for field in _OWN if any(field in each.reads for each in conditions)),
+            *(_asking_log(name, conditions, site) for name in sorted(_names(conditions))),
+        ]
+
+    def of(self, record: Record) -> int:
+        """Return the rules that may take a record, one bit each by their places."""
+        left = self._everyone
+        for value_of, rules in self._asked:
+            left &= rules[value_of(record)]
+        return left
+
+
+_Sight = tuple[Callable[[Record], str | None], Memo[str | None, int]]
+_OWN: dict[str, Callable[[Record], str | None]] = {
+    "client_ip": lambda record: record.client_ip,
+    "referrer": lambda record: record.referrer,
+}
+_VALUES = 4096  # with the longest, about 1 MB; a value of a log's field is short
+
+
+def _asking(field: str, conditions: Sequence[Condition], site: Site) -> _Sight:
+    among = _Excluding(conditions, site, frozenset({field}))
+    return _OWN[field], Memo(lambda value: among.left(Record(**{field: value})), _VALUES, worth=_is_short)  # type: ignore[arg-type]
+
+
+def _asking_log(name: str, conditions: Sequence[Condition], site: Site) -> _Sight:
+    """Ask those that see the log through this one field."""
+    among = _Excluding(conditions, site, frozenset({"log"}), only=lambda condition: condition.log_fields == {name})
+
+    def left(value: str | None) -> int:
+        return among.left(Record(log={} if value is None else {name: value}))
+
+    return lambda record: record.log.get(name), Memo(left, _VALUES, worth=_is_short)
+
+
+def _names(conditions: Sequence[Condition]) -> set[str]:
+    return {next(iter(each.log_fields)) for each in conditions if len(each.log_fields) == 1}
+
+
+class _Excluding:
+    """Finds the rules that some known facts do not exclude, ``only`` those that it holds for."""
+
+    def __init__(
+        self,
+        conditions: Sequence[Condition],
+        site: Site,
+        known: frozenset[str],
+        only: Callable[[Condition], bool] = lambda condition: True,
+    ) -> None:
         unknown = _ALL - known
         numbered = [(1 << at, each) for at, each in enumerate(conditions)]
-        self._judges = [(bit, each.judgement(site, unknown)) for bit, each in numbered if each.reads & known]
-        self._others = sum(
-            bit for bit, each in numbered if not each.reads & known
-        )  # never excluded by what they ask not
+        asked = [(bit, each) for bit, each in numbered if each.reads & known and only(each)]
+        self._judges = [(bit, each.judgement(site, unknown)) for bit, each in asked]
+        # What does not ask is never excluded.
+        self._others = sum(bit for bit, _ in numbered) - sum(bit for bit, _ in asked)
 
     def left(self, record: Record) -> int:
         return self._others | sum(bit for bit, judge in self._judges if judge(record) is not False)

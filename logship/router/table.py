@@ -21,7 +21,7 @@ from logship.router.declared import declare
 from logship.router.explanation import Explanation, Step
 from logship.router.globs import GlobError
 from logship.router.pathclasses import PathClasses
-from logship.router.shortlist import Shortlist
+from logship.router.shortlist import Shortlist, Sights
 from logship.router.site import Place, Site
 from logship.router.ways import Rule, Way
 from logship.settings import AllOf, AnyOf, AudienceSettings, Not, RuleSettings, SourceSettings, Test, When
@@ -42,6 +42,7 @@ _ANY_MACHINE = "machine"
 _AGENTS = 1024
 _KINDS = 64  # answers that conditions on User-Agents give together: strangers choose what these say
 _WAYS = 256
+_MANY = 6  # rules left to ask: for fewer, asking them is no dearer than finding out whom to ask
 _SHORT = 300  # characters of all texts of a request, or of a User-Agent, that are worth remembering
 
 
@@ -96,9 +97,10 @@ class Table:
         self._all = rules.rules
         bound = ((rule.condition.predicate(self._site), rule) for rule in rules.rules)
         self._rules = tuple((takes, rule) for takes, rule in bound if takes is not never)
-        self._shortlist = Shortlist([rule.condition for _, rule in self._rules], self._site)
+        conditions = [rule.condition for _, rule in self._rules]
+        self._shortlist, self._sights = Shortlist(conditions, self._site), Sights(conditions, self._site)
         self.reads = frozenset().union(*(rule.condition.reads for _, rule in self._rules))
-        self.paths = PathClasses([rule.condition for _, rule in self._rules], self._site)
+        self.paths = PathClasses(conditions, self._site)
         self._judgements: dict[frozenset[str], tuple[tuple[Judgement, Rule], ...]] = {}
         self._foreign = ways.through((), "host")
         self._ways = Memo(self._through, _WAYS)  # a rule's fate by the key is one of three, so they are few
@@ -241,9 +243,10 @@ class Table:
 
     def _through(self, left: tuple[tuple[int, bool], ...]) -> Way:
         """Return the way through rules by their places, and whether it is certain that they take every record."""
-        return ways.through(
-            [(always if certain else self._rules[at][0], self._rules[at][1]) for at, certain in left], "no_rule"
-        )
+        rules = [(1 << at, always if certain else self._rules[at][0], self._rules[at][1]) for at, certain in left]
+        if len(rules) > _MANY:
+            return ways.among(rules, self._sights.of, "no_rule")
+        return ways.through([(takes, rule) for _, takes, rule in rules], "no_rule")
 
     def _judged(self, unknown: frozenset[str]) -> tuple[tuple[Judgement, Rule], ...]:
         judged = self._judgements.get(unknown)

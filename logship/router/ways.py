@@ -52,6 +52,26 @@ def through(rules: Sequence[tuple[Predicate, Rule]], otherwise: str) -> Way:
     return way
 
 
+def among(rules: Sequence[tuple[int, Predicate, Rule]], sights: Callable[[Record], int], otherwise: str) -> Way:
+    """Return the way through many rules, each with its bit in what ``sights`` tells of a record: who may take it."""
+    everyone = sum(bit for bit, _, _ in rules)
+    ends = {bit: (takes, _end(rule), rule.continues) for bit, takes, rule in rules}
+
+    def way(record: Record, place: Place) -> Decision:
+        left, decision = everyone & sights(record), Decision([], None, otherwise)
+        while left:
+            bit = left & -left
+            left -= bit
+            takes, end, continues = ends[bit]
+            if takes(record):
+                decision = _joined(decision, end(record, place))
+                if not continues:
+                    break
+        return decision
+
+    return way
+
+
 def _end(rule: Rule) -> Way:
     if rule.send is None:
         return _dropping(rule.name, rule.drop)

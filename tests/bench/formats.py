@@ -55,7 +55,7 @@ class Trial:
         self.spent.append(1e6 * (resource.getrusage(resource.RUSAGE_SELF).ru_utime - before) / self.lines)
 
 
-def trials(root: Path, styles: Iterable[str], lines: int, rules: str = "") -> Iterator[Trial]:
+def trials(root: Path, styles: Iterable[str], lines: int, rules: str = "", *, strict: bool = True) -> Iterator[Trial]:
     """Write the logs, and run each once. Raise ValueError where a style makes other events than the log has."""
     for style in styles:
         mixed = job.write(root / "mixed.log", lines, now=1e9, style=style)
@@ -64,10 +64,10 @@ def trials(root: Path, styles: Iterable[str], lines: int, rules: str = "") -> It
         texts["dropped"] = _dropped(texts["mixed"], sieve(root, mixed.source, rules))
         views = {"mixed": mixed.pageviews, "views": lines // 4, "dropped": 0}
         for kind in KINDS:
-            number = texts[kind].count(b"\n")
+            number = texts[kind].count(b"\n") or 1
             trial = Trial(style, kind, sieve(root, mixed.source, rules), list(chunks(texts[kind])), number)
             found = trial.run()
-            if found != views[kind]:
+            if strict and found != views[kind]:
                 raise ValueError(f"{style}, {kind}: {found} events of {views[kind]} page views")
             yield trial
 
@@ -130,6 +130,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="logship-bench-") as scratch:
         found = list(trials(Path(scratch), styles, options.lines))
     gc.freeze()
+    gc.set_threshold(10_000, 50, 100)  # as the daemon does
     for line in table(measured(found, options.rounds)):
         print(line, flush=True)
     return 0

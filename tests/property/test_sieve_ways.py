@@ -41,6 +41,15 @@ TABLES = {
     "by host": (RuleSettings(name="h", when=when(host=("evil.example",)), drop="rule"), PAGEVIEWS),
     "by what is not": (RuleSettings(name="n", when=When((Not(when(path=("/a*", "/b.css"))),)), drop="rule"), PAGEVIEWS),
     "by a field of the log": (RuleSettings(name="l", when=when(log__request_time=("9*",)), drop="slow"), PAGEVIEWS),
+    "many by what is each line's own": (
+        *(RuleSettings(name=f"i{n}", when=when(client_ip=(f"203.0.{n}.0/24",)), drop=f"i{n}") for n in range(112, 115)),
+        RuleSettings(name="seen", when=when(referrer=("*google*",)), event="Found", continue_=True),
+        *(RuleSettings(name=f"r{n}", when=when(referrer=(f"*spam{n}*", f"*{n}pam*")), drop=f"r{n}") for n in "sx"),
+        *(RuleSettings(name=f"l{n}", when=when(log__request_time=(f"{n}*",)), event=f"L{n}") for n in (9, 8)),
+        RuleSettings(name="both", when=when(log__request_time=("9*",), referrer=("",)), drop="both"),
+        RuleSettings(name="not", when=When((Not(when(client_ip=("198.51.100.0/24", ""))),)), event="Other"),
+        PAGEVIEWS,
+    ),
     "all of it": (RuleSettings(name="all", event="hit", continue_=True), PAGEVIEWS),
 }
 JSON = """log_format j escape=json '{"time":"$time_iso8601","ip":"$remote_addr","request":"$request",'
