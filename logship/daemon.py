@@ -68,6 +68,7 @@ class Daemon:
         self.metrics.build_info.labels(__version__).set(1)
         self._manager = ServiceManager.from_environment()
         self._reload_asked = asyncio.Event()
+        self._forced = False
         self.reloads = Reload()
         self._pipeline: Pipeline | None = None
         self._started = time.time()
@@ -113,18 +114,25 @@ class Daemon:
             log.info("logship.started", version=__version__, config=str(self.config), pid=os.getpid())
             try:
                 await running
+            except asyncio.CancelledError:
+                if not self._forced:
+                    raise
             finally:
                 for task in side:
                     task.cancel()
                 self._manager.tell("STOPPING=1")
-        log.info("logship.stopped", unsettled_lines=self.pipeline.unsettled_at_stop)
+        if not self._forced:
+            log.info("logship.stopped", unsettled_lines=self.pipeline.unsettled_at_stop)
 
     # -- what may be asked of it
 
     def stop(self) -> None:
         """Stop cleanly; asked a second time, leave at once: what is in flight may then be sent again."""
         if self.pipeline.stopping:
-            log.warning("stop.forced", help="requests in flight may be sent again at the next start")
+            self._forced = True
+            lines = self.pipeline.status()["unsettled_lines"]
+            told = "read and sent again at the next start; requests in flight may then be counted twice"
+            log.warning("stop.forced", lines=lines, help=told)
             self._running.cancel()
             return
         log.info("stop.began", grace_period=self.pipeline.plan.settings.grace_period)

@@ -112,9 +112,10 @@ def test_a_second_signal_ends_it_at_once(
             wait_until(lambda: house.told("stop.began")[1:], "the stop to begin")
             began = time.monotonic()
             process.terminate()
-            process.wait(60)
+            assert process.wait(60) == 0
             assert time.monotonic() - began < 30
     assert house.told("stop.forced")
+    assert "Traceback" not in house.output.read_text()
 
 
 def test_settings_that_need_a_restart_are_left_alone(
