@@ -16,6 +16,7 @@ import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Literal
 
 from logship.linear import ExpressionError, compile_expression
@@ -26,6 +27,7 @@ TextTest = Callable[[str], bool]
 
 _MEMO = 1024  # answers of RE2 kept per condition: a match costs 9 µs, a look-up 0.1
 _WRITTEN_OUT = 256  # alternatives of one glob; beyond, its braces go to RE2 as they are
+_NEVER_TOO_LARGE = 4096  # characters: globs have no counted repeats, so such a pattern is far below RE2's 8 MiB
 _DEPTH = 20  # of nested braces; a person needs two
 
 
@@ -213,7 +215,7 @@ class _Shapes:
             match = re.compile(self._joined(self.on_re)).fullmatch
             tests.append(self._guarded(self.on_re, lambda text: match(text) is not None))
         if self.on_re2:
-            tests.append(self._guarded(self.on_re2, on_re2(_compile_re2(self._joined(self.on_re2)), whole=True)))
+            tests.append(self._guarded(self.on_re2, _fitting(self._joined(self.on_re2))))
         return tests
 
     def _add_extension(self, flat: _Flat) -> bool:
@@ -355,6 +357,14 @@ def _extension(flat: _Flat) -> str:
 def _literal_end(flat: _Flat) -> str:
     literals = itertools.takewhile(lambda token: token.kind == "literal", reversed(flat))
     return "".join(token.text for token in literals)[::-1]
+
+
+def _fitting(pattern: str) -> TextTest:
+    """Return the test by RE2; for a short pattern, the library comes with the first text that is to be tested."""
+    if len(pattern) > _NEVER_TOO_LARGE:
+        return on_re2(_compile_re2(pattern), whole=True)
+    test = cache(lambda: on_re2(_compile_re2(pattern), whole=True))
+    return lambda text: test()(text)
 
 
 def _compile_re2(pattern: str) -> Any:
