@@ -42,6 +42,8 @@ _LOOK_AGAIN = 5.0  # seconds
 # While an API or a rate holds us back, the processor rests, and to sift faster would be of no use.
 _BUSY = 0.6
 _IDLE = 0.3
+# A chunk takes it a fiftieth of a second. Who has not answered by then never will, and is killed.
+_PATIENCE = 10.0  # seconds
 _LENGTH = struct.Struct("<I")
 
 Take = Callable[[Chunk, Sifted], Awaitable[None]]
@@ -72,7 +74,7 @@ class Sifting:
 
     async def feed(self, chunks: AsyncIterator[Chunk], take: Take) -> None:
         """Await ``take`` for every chunk with what it came to, one after the other, until the chunks end."""
-        pending: asyncio.Queue[tuple[Chunk, Awaitable[Sifted]]] = asyncio.Queue(_AHEAD)
+        pending: asyncio.Queue[_Asked] = asyncio.Queue(_AHEAD)
         try:
             async with asyncio.TaskGroup() as tasks:
                 taking = tasks.create_task(self._take_in_turn(pending, take), name="take")
@@ -82,7 +84,7 @@ class Sifting:
                         self._prepare = None
                     second = self._second_for(chunk)
                     if second is not None:
-                        await pending.put((chunk, second.sift(chunk, self._now())))
+                        await pending.put((chunk, second, second.sift(chunk, self._now())))
                     else:
                         await pending.join()
                         await take(chunk, self._sift(chunk))
@@ -97,15 +99,24 @@ class Sifting:
             self._second.close()
             self._second = None
 
-    async def _take_in_turn(self, pending: asyncio.Queue[tuple[Chunk, Awaitable[Sifted]]], take: Take) -> None:
+    async def _take_in_turn(self, pending: asyncio.Queue[_Asked], take: Take) -> None:
         while True:
-            chunk, answer = await pending.get()
-            try:
-                sifted = await answer
-            except ConnectionError:
-                sifted = self._sift(chunk)
-            await take(chunk, sifted)
+            chunk, second, answer = await pending.get()
+            await take(chunk, await self._answer(second, answer) or self._sift(chunk))
             pending.task_done()
+
+    async def _answer(self, second: SecondProcess, answer: Awaitable[Sifted]) -> Sifted | None:
+        """Wait for an answer. None: there will be none."""
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                return await answer
+        except TimeoutError:
+            self._alone = True  # whatever made it hang may do so again
+            second.kill()
+            log.warning("backlog.hung", seconds=_PATIENCE, pid=second.pid, help="killed; one process does it, slower")
+        except ConnectionError:
+            pass
+        return None
 
     def _sift(self, chunk: Chunk) -> Sifted:
         return self._sieves()[chunk.source].sift(chunk, self._now())
@@ -197,10 +208,17 @@ class SecondProcess(asyncio.Protocol):
         return answer
 
     def close(self) -> None:
-        """Ask nothing more. What was asked is answered still."""
+        """Ask nothing more. What was asked is answered still, within some time."""
+        if not self._closing:
+            asyncio.get_running_loop().call_later(_PATIENCE, self.kill)
         self._closing = True
         if self._transport is not None and not self.gone:
             self._transport.write_eof()
+
+    def kill(self) -> None:
+        """End it at once. It is a child that nobody has waited for, so its number is its own still."""
+        if not self.gone:
+            os.kill(self.pid, signal.SIGKILL)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Send what was asked meanwhile."""
@@ -246,6 +264,8 @@ class SecondProcess(asyncio.Protocol):
         else:
             self._transport.writelines((_LENGTH.pack(len(frame)), frame))
 
+
+_Asked = tuple[Chunk, SecondProcess, Awaitable[Sifted]]
 
 _CHUNK_FIELDS = attrgetter(*(field.name for field in fields(Chunk)))
 _EVENT_FIELDS = attrgetter(*(field.name for field in fields(Event)))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 
 from logship.metrics import Metrics
 from logship.progress.ledger import Ledger
 from logship.source.file import LogFile
 from logship.source.trail import Trail
+
+_AT_A_TIME = 128
+"""Files whose gauges are set in one step of the loop: a millisecond or two."""
 
 
 class Gauges:
@@ -18,8 +22,8 @@ class Gauges:
         self._ledger = ledger
         self._shown: dict[tuple[str, str], tuple[int, int]] = {}
 
-    def set(self, trails: Iterable[Trail]) -> None:
-        """Show what is there now, and forget the series of what is not."""
+    async def set(self, trails: Iterable[Trail]) -> None:
+        """Show what is there now, and forget the series of what is not; a few at a time."""
         behind: dict[tuple[str, str], tuple[int, int]] = {}
         troubled = held = followed = parked = 0
         for trail in trails:
@@ -33,16 +37,19 @@ class Gauges:
         self._metrics.files_followed.set(followed)
         self._metrics.files_parked.set(parked)
         self._metrics.deleted_bytes_held.set(held)
-        self._show(behind)
+        await self._show(behind)
 
-    def _show(self, behind: dict[tuple[str, str], tuple[int, int]]) -> None:
-        for labels in self._shown.keys() - behind.keys():
-            self._metrics.forget_file(*labels)
-        for labels, values in behind.items():
-            if self._shown.get(labels) != values:
-                self._metrics.file_behind.labels(*labels).set(values[0])
-                self._metrics.file_unsettled.labels(*labels).set(values[1])
+    async def _show(self, behind: dict[tuple[str, str], tuple[int, int]]) -> None:
+        changed = [each for each in behind.items() if self._shown.get(each[0]) != each[1]]
+        gone = self._shown.keys() - behind.keys()
         self._shown = behind
+        for labels in gone:
+            self._metrics.forget_file(*labels)
+        for number, (labels, values) in enumerate(changed):
+            if not number % _AT_A_TIME:
+                await asyncio.sleep(0)
+            self._metrics.file_behind.labels(*labels).set(values[0])
+            self._metrics.file_unsettled.labels(*labels).set(values[1])
 
 
 def describe(trails: Iterable[Trail], ledger: Ledger) -> list[dict[str, object]]:

@@ -301,7 +301,7 @@ class Tailer:
             await self._search.carry_out(due)
             for trail in due:
                 self._enqueue(trail)
-            self._gauges.set(self._trails.values())
+            await self._gauges.set(self._trails.values())
         if self._began:
             for trail in self._trails.values():
                 if not (trail.searching or trail.attempts or trail.saved or trail.trouble):
@@ -468,7 +468,7 @@ class Tailer:
                 self._retire(trail, file)
             if not trail.live and self._is_forgotten(trail):
                 del self._trails[trail.path]
-        self._gauges.set(self._trails.values())
+        await self._gauges.set(self._trails.values())
 
     def _trace(self, trail: Trail) -> None:
         """See who is at the path now."""

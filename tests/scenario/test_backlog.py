@@ -114,6 +114,41 @@ async def test_what_a_killed_process_had_not_answered_is_sifted_here(sieve: Siev
     assert len(taker.urls) == len(set(taker.urls)) == 4000
 
 
+async def test_a_process_that_hangs_is_killed(sieve: Sieve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is stopped, not dead: after some time without an answer it is; its chunks are sifted here, by us alone."""
+    taker, feeding = Taker(), sifting(sieve)
+    stopped: list[int] = []
+
+    async def stopping() -> AsyncIterator[Chunk]:
+        for number, chunk in enumerate(chunks()):
+            yield chunk
+            if number == 5 and feeding._second is not None:
+                stopped.append(feeding._second.pid)
+                os.kill(feeding._second.pid, signal.SIGSTOP)
+                monkeypatch.setattr(backlog, "_PATIENCE", 0.5)
+            await asyncio.sleep(0)
+
+    async with asyncio.timeout(60):
+        await feeding.feed(stopping(), taker)
+    assert taker.chunks == chunks()
+    assert len(taker.urls) == len(set(taker.urls)) == 4000
+    assert feeding._second is None
+    assert feeding._alone
+    await gone(stopped[0])
+
+
+async def test_a_process_that_hangs_when_nothing_is_asked_of_it_ends_all_the_same(
+    sieve: Sieve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A new plan, or the end of the backlog, waits for nobody."""
+    second = SecondProcess({"log": sieve})
+    assert (await second.sift(chunks()[0], 0.0)).lines == 500
+    os.kill(second.pid, signal.SIGSTOP)
+    monkeypatch.setattr(backlog, "_PATIENCE", 0.5)
+    second.close()
+    await gone(second.pid)
+
+
 async def test_a_new_plan_has_a_new_process(sieve: Sieve) -> None:
     """The old one answers what it was asked, under the plan of its time."""
     taker, feeding = Taker(), sifting(sieve)

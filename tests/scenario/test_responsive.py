@@ -1,11 +1,14 @@
 """The loop has others to serve: answers, health checks, the service manager. Nothing that is read may keep it long."""
 
 import asyncio
+import bz2
 import os
 import threading
 import time
 
 import pytest
+
+from logship.source import content
 
 
 @pytest.fixture
@@ -85,6 +88,63 @@ async def test_the_first_slow_read_is_remembered(follow, log, monkeypatch):
     await read(tail, 3001)
     assert tail.lines()[1:] == lines(0, 3000)
     assert not tail.tailer._slow[device]
+
+
+async def test_what_is_not_in_memory_is_read_in_a_thread(follow, log, monkeypatch):
+    """The system is asked first (RWF_NOWAIT); the first slow read does not hold up the loop either."""
+    tail = follow(log, clock=time.monotonic)
+    await tail.read()
+    real, readers = os.pread, []
+
+    def cold(fd, buffers, at, flags):
+        assert flags == os.RWF_NOWAIT
+        raise BlockingIOError(11, "not in memory")
+
+    def noted(*where):
+        readers.append(threading.current_thread())
+        return real(*where)
+
+    add(log, *lines(0, 3000))
+    await tail.tailer.look()
+    monkeypatch.setattr(os, "preadv", cold)
+    monkeypatch.setattr(os, "pread", noted)
+    await tail.tailer._fetch()
+    chunk = tail.tailer.take()
+    assert chunk.data
+    assert readers
+    assert threading.main_thread() not in readers
+
+
+async def test_whether_a_file_is_in_memory_is_known(tmp_path):
+    """What was just written is at hand; where a file system cannot tell, that is what is said."""
+    path = tmp_path / "log"
+    path.write_bytes(b"x" * 100_000)
+    body = content.open_plain(str(path))
+    assert body.at_hand(0, 99_999) in (True, None)
+    body.close()
+    assert body.at_hand(0) is None
+
+
+async def test_a_compressed_rest_is_decompressed_in_a_thread(follow, log, monkeypatch):
+    """bzip2 takes a tenth of a second for one block: neither opening nor reading on is for the loop."""
+    tail = follow(log)
+    await tail.read()
+    add(log, *lines(0, 9000))
+    log.with_name("access.log.1.bz2").write_bytes(bz2.compress(log.read_bytes()))
+    log.unlink()
+    real, readers = content.Unpacked._reach, []
+
+    def noted(*what):
+        readers.append(threading.current_thread())
+        return real(*what)
+
+    tail = tail.restart(clock=time.monotonic, seen={"s0"})
+    monkeypatch.setattr(content.Unpacked, "_reach", noted)
+    await read(tail, 9000)
+    tail.close()
+    assert tail.lines() == lines(0, 9000)
+    assert len(readers) > 5
+    assert threading.main_thread() not in readers
 
 
 async def test_truncated_on_a_slow_disk(follow, log, monkeypatch):
