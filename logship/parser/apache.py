@@ -1,7 +1,9 @@
 r"""Apache's ``LogFormat``: read the string or the whole directive, and know its fields.
 
-https://httpd.apache.org/docs/2.4/mod/mod_log_config.html#formats. ``%t`` is read as ``[`` time ``]``; the strftime
-forms of ``%{...}t`` are spelled out, so that a time written in several pieces is one moment.
+https://httpd.apache.org/docs/2.4/mod/mod_log_config.html#formats, and what other modules add: mod_logio (``%I``,
+``%^FB``) and mod_ssl (``%{NAME}x``, ``%{NAME}c``, https://httpd.apache.org/docs/2.4/mod/mod_ssl.html#logformats).
+``%t`` is read as ``[`` time ``]``; the strftime forms of ``%{...}t`` are spelled out, so that a time written in several
+pieces is one moment.
 """
 
 from __future__ import annotations
@@ -47,6 +49,7 @@ _LETTER_FIELDS: Mapping[str, Field] = {
     "L": Field("log_id", "", "word"),
     "f": Field("filename", "", "text"),
     "R": Field("handler", "", "word"),
+    "^FB": Field("first_byte_us", "", "number"),
 }
 _REQUEST_HEADERS: Mapping[str, Field] = {
     "http_x_forwarded_for": Field("http_x_forwarded_for", "x_forwarded_for", "list"),
@@ -57,9 +60,10 @@ _REQUEST_HEADERS: Mapping[str, Field] = {
 _ANSWER_HEADERS: Mapping[str, Field] = {
     "sent_http_content_type": Field("sent_http_content_type", "content_type", "wide"),
 }
+_SECONDS = Field("time_sec", "time", "number", 2, "seconds")
 _TIMES: Mapping[str, tuple[Piece, ...]] = {
     "": (b"[", Field("time", "time", "clf", 1, "clf"), b"]"),
-    "sec": (Field("time_sec", "time", "number", 2, "seconds"),),
+    "sec": (_SECONDS,),
     "msec": (Field("time_msec", "time", "number", 0, "epoch"),),
     "usec": (Field("time_usec", "time", "number", 0, "epoch"),),
     "%d/%b/%Y:%H:%M:%S %z": (Field("time", "time", "clf", 1, "clf"),),
@@ -159,7 +163,8 @@ def _merged(pieces: Iterable[Piece]) -> list[Piece]:
 
 
 def _is_form(piece: Piece) -> bool:
-    return isinstance(piece, Field) and piece.shape == "strftime"
+    """Tell whether it is a time, or a part of one, that others may stand beside: ``%{sec}t.%{usec_frac}t``."""
+    return isinstance(piece, Field) and (piece.shape == "strftime" or piece == _SECONDS)
 
 
 def _is_between(piece: Piece) -> bool:
@@ -171,11 +176,13 @@ def _text(piece: Piece) -> str:
 
 
 def _form(piece: Piece) -> str:
+    if piece == _SECONDS:
+        return "%s"
     return piece.reader.removeprefix("strftime:") if isinstance(piece, Field) else ""
 
 
 def _check_form(piece: Piece) -> None:
-    if not _is_form(piece):
+    if not _is_form(piece) or piece == _SECONDS:
         return
     try:
         times.expression(_form(piece))
@@ -214,6 +221,8 @@ _ARGUMENTS: Mapping[str, Callable[[str], tuple[Piece, ...]]] = {
     "e": _under("env_"),
     "n": _under("note_"),
     "C": _under("cookie_"),
+    "x": _under(""),
+    "c": _under("ssl_"),
     "p": _under("port_", "number"),
     "P": _under("process_", "number"),
     "T": _under("duration_", "number"),

@@ -216,8 +216,12 @@ APACHE_JSON = (
             '"%a %{msec}t \\"%m %U%q %H\\" %>s \\"%{User-Agent}i\\" \\"%{Referer}i\\" %{Host}i"',
             r'%a %{msec}t "%m %U%q %H" %>s "%{User-Agent}i" "%{Referer}i" %{Host}i',
         ),
+        (
+            '"%{c}a %{sec}t.%{usec_frac}t %^FB \\"%r\\" %>s \\"%{User-Agent}i\\" \\"%{Referer}i\\""',
+            r'%{c}a %{sec}t.%{usec_frac}t %^FB "%r" %>s "%{User-Agent}i" "%{Referer}i"',
+        ),
     ],
-    ids=["combined", "vhost_combined", "json", "own"],
+    ids=["combined", "vhost_combined", "json", "own", "two times"],
 )
 def test_apache(log_format: str, spec: str, servers: Any, wait_until: Callable[..., Any]) -> None:
     """Apache's backslashes are undone, in text and in JSON."""

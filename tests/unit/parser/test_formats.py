@@ -282,3 +282,26 @@ def test_debians_python_understands_every_expression(spec):
 def test_a_host_has_one_spelling(target, host):
     """Two spellings of one host would be two sites, and a visitor of each another one."""
     assert parse("combined", LINE.replace(b"/p?a=1", target.encode())).host == host
+
+
+@pytest.mark.parametrize(
+    ("spec", "line", "name", "value"),
+    [
+        ('%h %{SSL_PROTOCOL}x %{HTTPS}x "%r"', b'203.0.113.7 TLSv1.3 on "GET /p HTTP/1.1"', "ssl_protocol", "TLSv1.3"),
+        ('%h %{cipher}c "%r"', b'203.0.113.7 AES256 "GET /p HTTP/1.1"', "ssl_cipher", "AES256"),
+        ('%h "%r" %^FB', b'203.0.113.7 "GET /p HTTP/1.1" 351', "first_byte_us", "351"),
+        ('%h "%r" %^FB', b'203.0.113.7 "GET /p HTTP/1.1" -', "first_byte_us", None),
+    ],
+)  # fmt: skip
+def test_fields_of_apaches_other_modules_are_read(spec, line, name, value):
+    """Red Hat's ssl_request_log is written with mod_ssl's."""
+    here = record.Parser(formats.compile(spec), client.ClientRule([]), log_fields=frozenset((name,)))
+    found = here.parse(line)
+    assert (found.client_ip, found.path, found.log.get(name)) == ("203.0.113.7", "/p", value)
+
+
+def test_seconds_and_their_fraction_are_one_time():
+    """Apache cannot combine them in one directive: its manual says to write two."""
+    found = parse('%h [%{sec}t.%{usec_frac}t] "%r"', b'203.0.113.7 [1760104536.250000] "GET /p HTTP/1.1"')
+    assert found.time == 1760104536.25
+    assert parse('%h [%{sec}t] "%r"', b'203.0.113.7 [1760104536] "GET /p HTTP/1.1"').time == 1760104536.0
