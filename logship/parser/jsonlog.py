@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import cast
 
 import orjson
 
 from logship.parser.fields import FACTS, FormatError, did_you_mean
-from logship.parser.labelled import Keys
+from logship.parser.labelled import Begins, Keys
 from logship.records import Unparsed
 
 # https://caddyserver.com/docs/logging: remote_addr before 2.5, then remote_ip, and since 2.7 client_ip, which Caddy
@@ -67,10 +67,8 @@ class Loader:
             return Unparsed("json", position)
 
 
-def is_caddy_access(found: Mapping[str, Any]) -> bool:
-    """Tell Caddy's access entries from its others: an error's entry holds the request as well."""
-    logger = found.get("logger", "http.log.access")
-    return isinstance(logger, str) and logger.startswith("http.log.access")
+# An error's entry holds the request as well.
+is_caddy_access = Begins("logger", "http.log.access")
 
 
 def check(keys: Mapping[str, str]) -> None:

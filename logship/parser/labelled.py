@@ -10,8 +10,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import chain, compress, repeat
-from operator import itemgetter
+from operator import itemgetter, methodcaller
 from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
 
 from logship.parser import times
@@ -209,10 +210,8 @@ class Reader:
     def _fitting(self, loaded: Sequence[Any], *, nested: bool) -> bytearray:
         """Tell which lines are access entries that one plan serves. ``nested``: there may be objects inside of them."""
         fits = bytearray(b"\1") * len(loaded)
-        if set(map(type, loaded)) != {dict}:
-            fits = bytearray(isinstance(each, dict) for each in loaded)
-        if self._is_access is not always:
-            fits = bytearray(fit and self._is_access(each) for fit, each in zip(fits, loaded, strict=True))
+        if set(map(type, loaded)) != {dict} or not self._are_access(loaded):
+            fits = bytearray(isinstance(each, dict) and self._is_access(each) for each in loaded)
         if self._keys is not None:
             return fits
         found = list(compress(loaded, fits))
@@ -223,6 +222,10 @@ class Reader:
             usual = Counter(labels).most_common(1)[0][0]
             return bytearray(bool(fit) and tuple(each) == usual for fit, each in zip(fits, loaded, strict=True))
         return fits
+
+    def _are_access(self, found: Sequence[Mapping[str, Any]]) -> bool:
+        is_access = self._is_access
+        return is_access.holds_for_all(found) if isinstance(is_access, Begins) else is_access is always
 
     def _odd(self, lines: Lines, plan: Plan, raws: Mapping[int, list[bytes]]) -> set[int]:
         """Return the places of lines that `_take` finds no request in."""
@@ -305,6 +308,28 @@ _NOTHING: Mapping[str, Any] = {}
 def _all_labels(found: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     together: set[str] = set()
     return tuple(sorted(together.union(*set(map(tuple, found)))))
+
+
+@dataclass(frozen=True, slots=True)
+class Begins:
+    """Tells access entries from a program's others by how the value under a label begins, where it has that label."""
+
+    label: str
+    text: str
+
+    def __call__(self, found: Mapping[str, Any]) -> bool:
+        """Tell whether a line is an access entry."""
+        return self._is_such(found.get(self.label, self.text))
+
+    def holds_for_all(self, found: Sequence[Mapping[str, Any]]) -> bool:
+        """Tell whether all are access entries; a log has few values under such a label."""
+        try:
+            return all(map(self._is_such, set(map(methodcaller("get", self.label, self.text), found))))
+        except TypeError:  # an object or a list
+            return False
+
+    def _is_such(self, value: object) -> bool:
+        return isinstance(value, str) and value.startswith(self.text)
 
 
 def always(found: Mapping[str, Any]) -> bool:
