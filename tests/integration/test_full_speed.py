@@ -89,7 +89,7 @@ def children(pid: int) -> list[int]:
     return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_killed_at_full_speed_nothing_is_lost(
     tmp_path: Path, nginx: tuple[str, Path], wait_until: Callable[..., Any]
 ) -> None:

@@ -206,7 +206,11 @@ def test_status_and_tap_work_for_root(machine):
     """The commands of the manual, as it says."""
     assert "ready  logship" in machine.run("/opt/logship/bin/logship", "status").stdout
     tap = machine.run(
-        "sh", "-c", "(sleep 2; curl -s -o /dev/null http://127.0.0.1/x) & /opt/logship/bin/logship tap -n 1"
+        "sh", "-c", """
+        (while sleep 1; do curl -s http://127.0.0.1/x; done) >/dev/null 2>&1 & asking=$!
+        /opt/logship/bin/logship tap -n 1; ended=$?
+        kill $asking; exit $ended
+        """
     )
     assert tap.stdout.startswith("dropped  GET /x 404")
 
