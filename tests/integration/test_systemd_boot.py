@@ -206,11 +206,13 @@ def test_status_and_tap_work_for_root(machine):
     """The commands of the manual, as it says."""
     assert "ready  logship" in machine.run("/opt/logship/bin/logship", "status").stdout
     tap = machine.run(
-        "sh", "-c", """
+        "sh",
+        "-c",
+        """
         (while sleep 1; do curl -s http://127.0.0.1/x; done) >/dev/null 2>&1 & asking=$!
         /opt/logship/bin/logship tap -n 1; ended=$?
         kill $asking; exit $ended
-        """
+        """,
     )
     assert tap.stdout.startswith("dropped  GET /x 404")
 
