@@ -1,7 +1,9 @@
 # logship as a sidecar: numeric user, read-only root, state in a volume, nothing but Python inside.
 #
 #   docker build -t logship .
-#   docker run --read-only -v ./config:/etc/logship:ro -v logs:/var/log/nginx:ro -v state:/var/lib/logship logship
+#   docker run --read-only -v ./my-config:/etc/logship:ro -v /var/log/nginx:/var/log/nginx:ro -v state:/var/lib/logship logship
+#
+# With podman: build --format docker, or there is no health check.
 
 FROM python:3.11-slim-bookworm AS build
 WORKDIR /src
@@ -15,7 +17,7 @@ COPY logship logship
 RUN /opt/build/bin/hatchling build -t wheel -d /src/dist \
  && /opt/logship/bin/pip install --no-cache-dir --no-deps /src/dist/*.whl \
  && /opt/logship/bin/pip uninstall --yes setuptools pip \
- && mkdir -p /state
+ && install -d -m 700 /var/state/logship
 
 FROM python:3.11-slim-bookworm
 ARG VERSION=0.1.0
@@ -26,7 +28,8 @@ LABEL org.opencontainers.image.title="logship" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
 COPY --from=build /opt/logship /opt/logship
-COPY --from=build --chown=10001:10001 /state /var/lib/logship
+# A directory inside, so that its mode is kept: what is copied is what it holds.
+COPY --from=build --chown=10001:10001 /var/state /var/lib
 ENV PATH=/opt/logship/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \

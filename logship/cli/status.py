@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from logship import remains, settings
+from logship import settings
 from logship.cli import state
 from logship.cli.main import config_option
 from logship.cli.table import clean
@@ -73,6 +73,8 @@ def look(config: Path) -> dict[str, Any]:
     try:
         return {"running": True, **ask(config)}
     except LogshipError as error:
+        from logship import remains  # brings what a health check, every half minute, can do without
+
         left = remains.look(state.directory(config))
         # With `admin: null` a daemon that holds its directory is all that can be known, and it is well.
         unasked = left["pid"] is not None and settings.read_file(config, Variables())[0].admin is None

@@ -36,14 +36,18 @@ LEFT_OUT = {
     r"logship init": "reads this machine's web servers; tests/integration/test_init.py",
     r"logship reload$": "tells what was edited before; tests/unit/test_differences.py",
     r"systemctl|journalctl|^cp systemd/": "needs systemd as the init; tests/integration/test_systemd_boot.py",
-    r"docker |kubectl": "needs a container engine or a cluster; tests/unit/test_deployment.py reads the manifests",
+    r"docker ": "needs a container engine; tests/integration/test_containers.py",
+    r"kubectl": "needs a cluster; tests/integration/test_pods.py",
     r"127.0.0.1:8080/": "asks the nginx of compose",
     r"dead-letter ": "needs events that were refused; tests/unit/test_replay.py",
     r"^logship demo|^logship tap": "goes on for a while; tests/scenario/test_demo.py, tests/unit/test_tap.py",
 }
 """Commands that an ordinary machine cannot run, or not for a test: what is found in them, and why. No other is left."""
 
-ELSEWHERE = {"docs/receiver.md": "tests/unit/receiver/test_documentation.py"}
+ELSEWHERE = {
+    "docs/receiver.md": "tests/unit/receiver/test_documentation.py",
+    "docs/containers.md": "tests/integration/test_containers.py",
+}
 """Pages whose commands have a test of their own."""
 
 SERVED = ("docs/operate.md",)

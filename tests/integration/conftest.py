@@ -25,6 +25,8 @@ from typing import Any, BinaryIO
 import pytest
 
 from logship.progress.checkpoint import Checkpoint, Position
+from tests.integration import engines
+from tests.integration.engines import Engine
 
 LOGSHIP = Path(sys.executable).with_name("logship")
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0"
@@ -487,3 +489,46 @@ class Committed:
 def committed() -> type[Committed]:
     """What the checkpoint of a state directory says of a log."""
     return Committed
+
+
+# --- a Debian to boot, or to make images of
+
+DEBIAN = Path(os.environ.get("LOGSHIP_DEBIAN_ROOT", Path.home() / ".cache/logship/debian-bookworm"))
+IN_DEBIAN = "systemd,systemd-sysv,dbus,libnss-systemd,ca-certificates,python3-venv,procps,nginx-light,curl"
+
+
+@pytest.fixture(scope="session")
+def debian() -> Path:
+    """A Debian as its installer leaves it, with systemd, nginx and Python; made once, and never changed."""
+    if not (DEBIAN / "sbin/init").exists():
+        program, made = binary("debootstrap", "debootstrap"), DEBIAN.with_suffix(".new")
+        DEBIAN.parent.mkdir(parents=True, exist_ok=True)
+        command = [program, "--variant=minbase", f"--include={IN_DEBIAN}", "bookworm", str(made)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+        if done.returncode:
+            pytest.skip(f"debootstrap failed, is Debian's mirror within reach? {done.stdout[-300:]}")
+        made.rename(DEBIAN)
+    return DEBIAN
+
+
+# --- containers
+
+
+@pytest.fixture(scope="session", params=["docker", "podman"])
+def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Engine:
+    """A container engine that works, in a copy of the checkout."""
+    if not engines.works(request.param):
+        pytest.skip(f"{request.param} does not run here (Debian: docker.io docker-compose, or podman podman-compose)")
+    place = tmp_path_factory.mktemp(request.param)
+    place.chmod(0o755)
+    engines.copy_checkout(place)
+    return Engine(request.param, place)
+
+
+@pytest.fixture(scope="session")
+def image(engine: Engine, request: pytest.FixtureRequest) -> str:
+    """The image, built as docs/containers.md says; on stand-ins where there is no registry."""
+    if not (engine.has(engines.PYTHON) and engine.has(engines.NGINX)):
+        engines.make_stand_ins(engine, request.getfixturevalue("debian"))
+    engine.run("build", "--tag", "logship", "--build-arg", "VERSION=1.2.3", ".", seconds=1200)
+    return "logship"

@@ -18,8 +18,6 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-DEBIAN = Path(os.environ.get("LOGSHIP_DEBIAN_ROOT", Path.home() / ".cache/logship/debian-bookworm"))
-PACKAGES = "systemd,systemd-sysv,dbus,libnss-systemd,python3-venv,procps,nginx-light,curl"
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0"
 CONFIG = """
 destinations: {plausible: {url: "http://127.0.0.1:8000"}}
@@ -31,8 +29,7 @@ pytestmark = [
     pytest.mark.timeout(900),
     pytest.mark.skipif(os.geteuid() != 0, reason="only root can boot a container"),
     pytest.mark.skipif(
-        not (shutil.which("systemd-nspawn") and (shutil.which("debootstrap") or DEBIAN.is_dir())),
-        reason="debootstrap and systemd-nspawn are not installed (Debian: debootstrap, systemd-container)",
+        not shutil.which("systemd-nspawn"), reason="systemd-nspawn is not installed (Debian: systemd-container)"
     ),
     pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="the wheels are fetched for Debian 12's Python, 3.11"),
 ]
@@ -81,20 +78,6 @@ def until(condition: Callable[[], object], what: str, seconds: float = 60) -> No
     while not condition():
         assert time.monotonic() < deadline, f"waited {seconds:g} s in vain for {what}"
         time.sleep(0.2)
-
-
-@pytest.fixture(scope="module")
-def debian() -> Path:
-    """A Debian as its installer leaves it, with systemd, nginx and Python; made once, and never changed."""
-    if not (DEBIAN / "sbin/init").exists():
-        DEBIAN.parent.mkdir(parents=True, exist_ok=True)
-        made = DEBIAN.with_suffix(".new")
-        command = ["debootstrap", "--variant=minbase", f"--include={PACKAGES}", "bookworm", str(made)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=600)
-        if done.returncode:
-            pytest.skip(f"debootstrap failed, is Debian's mirror within reach? {done.stdout[-300:]}")
-        made.rename(DEBIAN)
-    return DEBIAN
 
 
 @pytest.fixture(scope="module")

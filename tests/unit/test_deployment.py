@@ -160,10 +160,18 @@ def test_compose_holds_together():
     assert all(port.startswith("127.0.0.1:") for name in ("plausible", "logship") for port in services[name]["ports"])
 
 
+def test_the_log_of_compose_is_not_the_images_link():
+    """A new volume gets a copy of the image's access.log -> /dev/stdout, which nobody can follow."""
+    log = read((COMPOSE / "logship/logship.yaml").read_text()).sources[0].path[0]
+    assert Path(log).name not in ("access.log", "error.log")
+    assert f"access_log {log} " in (COMPOSE / "nginx/default.conf").read_text()
+    assert f"log={log}\n" in (COMPOSE / "rotate.sh").read_text()
+
+
 def test_both_rotations_are_the_same():
-    """The script of the pod and that of compose differ in where nginx keeps its pid, and in their comments."""
+    """The script of the pod and that of compose differ in the log, in where nginx keeps its pid, and in comments."""
     pods = resource("sidecar", "ConfigMap", "web-nginx")["data"]["50-rotate.sh"].replace("/tmp/nginx.pid", "PID")
-    composed = (COMPOSE / "rotate.sh").read_text().replace("/run/nginx.pid", "PID")
+    composed = (COMPOSE / "rotate.sh").read_text().replace("/run/nginx.pid", "PID").replace("shop.log", "access.log")
     assert code(pods) == code(composed)
     assert (COMPOSE / "rotate.sh").stat().st_mode & 0o111
 
