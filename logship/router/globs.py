@@ -363,8 +363,15 @@ def _fitting(pattern: str) -> TextTest:
     """Return the test by RE2; for a short pattern, the library comes with the first text that is to be tested."""
     if len(pattern) > _NEVER_TOO_LARGE:
         return on_re2(_compile_re2(pattern), whole=True)
-    test = cache(lambda: on_re2(_compile_re2(pattern), whole=True))
-    return lambda text: test()(text)
+
+    @cache
+    def compiled() -> TextTest:
+        return on_re2(_compile_re2(pattern), whole=True)
+
+    def test(text: str) -> bool:
+        return compiled()(text)
+
+    return test
 
 
 def _compile_re2(pattern: str) -> Any:

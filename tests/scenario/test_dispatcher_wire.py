@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import uvloop
 
+from logship.dispatcher import wire as wires
 from logship.dispatcher.wire import Line, Wire
 from logship.records import Delivered, Misconfigured, Refused, TryAgain
 from logship.settings import DestinationSettings, TimeoutSettings, TlsSettings
@@ -616,6 +617,25 @@ async def test_tls_with_an_own_authority_delivers(certificate: Path, tls: ssl.SS
             assert server.connections == 1
         async with line_to(server, url=url, tls=TlsSettings(verify=False)) as line:
             assert await post(line) == Delivered()
+
+
+async def test_the_systems_authorities_are_read_when_the_first_connection_needs_them(
+    certificate: Path, tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A destination by plain HTTP does without them; one by TLS finds them, wherever the system keeps them."""
+    read: list[ssl.SSLContext] = []
+    monkeypatch.setattr(wires, "_READ", read)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    async with serving() as server, line_to(server) as line:
+        server.talk = answers(server, ACCEPTED)
+        assert await post(line) == Delivered()
+        assert not read
+    async with serving(tls=tls) as server:
+        server.talk = answers(server, ACCEPTED)
+        url = f"https://localhost:{server.port}/api/event"
+        async with line_to(server, url=url) as line, line_to(server, url=url) as other:
+            assert await asyncio.gather(post(line), post(other)) == [Delivered()] * 2
+    assert len(read) == 1
 
 
 async def test_an_untrusted_certificate_is_a_wrong_setup_and_nothing_is_sent(tls: ssl.SSLContext) -> None:

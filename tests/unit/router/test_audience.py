@@ -1,6 +1,8 @@
 # ruff: noqa: E501 - a User-Agent stands on one line
+import random
 import time
 
+import is_bot
 import pytest
 
 from logship.router import audience
@@ -158,3 +160,13 @@ def test_a_hostile_user_agent_costs_little(hostile):
     started = time.process_time()
     audience.classify(hostile)
     assert time.process_time() - started < 2
+
+
+def test_python_looks_behind_for_the_same_texts_as_is_bots_own_engine():
+    """A text behind which nothing may stand, or one of several: each is looked for by itself."""
+    bots = is_bot.Bots()
+    pieces = ["java", "java;", " channel/", "google/", "google", "googlewv", "Google Pixel", "g", "newssapphire"]
+    pieces += ["news", " cu", "bot", "bots_", "robots", "lib", "http", "cam", "SCAN", " ", "/", ";", "Mozilla/5.0 (x) "]
+    dice = random.Random(1)
+    texts = ["".join(dice.choices(pieces, k=dice.randint(1, 6))) for _ in range(3000)]
+    assert [text for text in texts if audience._is_bot(text) != bots.is_bot(text)] == []
