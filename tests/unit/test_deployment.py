@@ -160,6 +160,22 @@ def test_compose_holds_together():
     assert all(port.startswith("127.0.0.1:") for name in ("plausible", "logship") for port in services[name]["ports"])
 
 
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_podmonitor_holds_what_the_operator_knows(variant):
+    """The API server drops a field that it does not know in silence, and nothing is scraped.
+
+    Fields and the form of a duration: prometheus-operator's API reference, PodMonitor of monitoring.coreos.com/v1.
+    """
+    monitor = resource(variant, "PodMonitor")
+    assert monitor.keys() == {"apiVersion", "kind", "metadata", "spec"}
+    assert monitor["apiVersion"] == "monitoring.coreos.com/v1"
+    assert monitor["spec"].keys() <= {"selector", "podMetricsEndpoints", "jobLabel", "namespaceSelector"}
+    assert monitor["spec"]["selector"].keys() <= {"matchLabels", "matchExpressions"}
+    for endpoint in monitor["spec"]["podMetricsEndpoints"]:
+        assert endpoint.keys() <= {"port", "path", "scheme", "interval", "scrapeTimeout", "honorLabels", "relabelings"}
+        assert re.fullmatch(r"(\d+h)?(\d+m)?(\d+s)?", endpoint["interval"])
+
+
 def test_the_log_of_compose_is_not_the_images_link():
     """A new volume gets a copy of the image's access.log -> /dev/stdout, which nobody can follow."""
     log = read((COMPOSE / "logship/logship.yaml").read_text()).sources[0].path[0]
