@@ -262,11 +262,19 @@ class _Later:
         for at, raw in self._plan.others(self._found):
             raws[at] = raw
         seconds = self._seconds
-        if seconds is None and (time := _first(self._found, self._plan.time)):
-            seconds = times.any_of(time)
+        if seconds is None:
+            seconds = _seconds(self._found, self._plan.time)
         peer, size, referrer, user = _REST(raws)
         logs = tuple(raws[_CHAIN + 1 :]) if any(raws[_CHAIN + 1 :]) else ()
         return iter((seconds, peer or None, raws[_CHAIN], size, referrer, user, logs))
+
+
+def _seconds(found: Mapping[str, Any], paths: Paths) -> float | None:
+    value = found.get(paths[0]) if paths and isinstance(paths[0], str) else None
+    if value.__class__ is float and 1.0 <= value < times.LATEST:
+        return value  # what is read from its text is the same number
+    time = _first(found, paths)
+    return times.any_of(time) if time else None
 
 
 class _Others:
@@ -423,6 +431,8 @@ def _first(found: Mapping[str, Any], paths: Paths) -> bytes:
 def _plain_raw(value: Any) -> bytes:
     if value.__class__ is list and len(value) == 1:
         value = value[0]
+    if value.__class__ is int:
+        return b"%d" % value
     return value.encode() if value.__class__ is str and value.isascii() else _raw(value)
 
 

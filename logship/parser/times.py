@@ -41,9 +41,8 @@ def iso(value: bytes) -> float | None:
     match = _ISO.fullmatch(value)
     if match is None:
         return None
-    year, month, day, hour, minute, second, fraction, zone = match.groups()
-    date = (int(year), int(month), int(day), int(hour), int(minute))
-    start = moment(date, _offset(zone or b"Z"))
+    *minute, second, fraction, zone = match.groups()
+    start = _iso_minute(*minute, zone or b"Z")
     if start is None or int(second) > 60:
         return None
     return start + int(second) + (int(fraction) / 10 ** len(fraction) if fraction else 0.0)
@@ -189,6 +188,11 @@ def _minute(value: bytes) -> float | None:
         return None
     day, month, year, hour, minute, zone = match.groups()
     return moment((int(year), MONTHS.get(month, 0), int(day), int(hour), int(minute)), _offset(zone))
+
+
+@lru_cache(256)
+def _iso_minute(year: bytes, month: bytes, day: bytes, hour: bytes, minute: bytes, zone: bytes) -> float | None:
+    return moment((int(year), int(month), int(day), int(hour), int(minute)), _offset(zone))
 
 
 def _offset(zone: bytes) -> timedelta | None:
