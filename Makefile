@@ -46,7 +46,7 @@ test-system: $(VENV)/.dev packages ## real nginx, Apache, logrotate, systemd too
 	$(BIN)/pytest -m "integration and not faults" -rs $(PYTEST_ARGS) tests/integration
 
 faults: $(VENV)/.dev packages ## two hundred kills, minutes of torment and a judge, random lives by the hundred
-	LOGSHIP_KILLS=200 $(BIN)/pytest -rs -s --timeout 1800 $(PYTEST_ARGS) tests/integration/test_kill.py
+	LOGSHIP_KILLS=200 $(BIN)/pytest -rs -s $(PYTEST_ARGS) tests/integration/test_kill.py
 	LOGSHIP_CONSERVATION_SECONDS=240 $(BIN)/pytest -rs -s $(PYTEST_ARGS) tests/integration/test_conservation.py
 	LOGSHIP_LIVES=20 $(BIN)/pytest --timeout 1800 $(PYTEST_ARGS) tests/property/test_source_follow.py
 	$(BIN)/pytest -m "slow or faults" -rs -s --timeout 1800 $(PYTEST_ARGS)

@@ -84,17 +84,22 @@ class Pipeline:
     async def run(self) -> None:
         """Follow, sift, deliver and remember, until stopped. Raise what no stage could deal with."""
         with contextlib.closing(self._wakeup), contextlib.closing(self._tailer):
-            async with asyncio.TaskGroup() as tasks:
-                self._tasks = tasks
-                for settings in self.plan.settings.destinations:
-                    self._start(settings.name, self._make(settings, self.plan))
-                saving = tasks.create_task(self._save_regularly(), name="checkpoint")
-                feeding = tasks.create_task(self._feed(), name="feed")
-                await self._until_stopped(feeding)
-                await self._settle(feeding)
-                saving.cancel()
-                for task in self._running.values():
-                    task.cancel()
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    self._tasks = tasks
+                    for settings in self.plan.settings.destinations:
+                        self._start(settings.name, self._make(settings, self.plan))
+                    saving = tasks.create_task(self._save_regularly(), name="checkpoint")
+                    feeding = tasks.create_task(self._feed(), name="feed")
+                    await self._until_stopped(feeding)
+                    await self._settle(feeding)
+                    saving.cancel()
+                    for task in self._running.values():
+                        task.cancel()
+            except asyncio.CancelledError:
+                if self.stopping:  # a second signal cuts the waiting short; what is settled is saved all the same
+                    await self._save()
+                raise
             await self._save()
 
     def stop(self) -> None:

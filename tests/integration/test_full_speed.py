@@ -6,9 +6,11 @@ accepted request names the line.
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -131,3 +133,50 @@ def test_killed_at_full_speed_nothing_is_lost(
         f"lost 0, twice {doubled:,} (at most {may_repeat:,})"
     )
     assert doubled <= may_repeat
+
+
+@pytest.mark.timeout(300)
+def test_stopped_and_reloaded_at_full_speed(
+    tmp_path: Path, nginx: tuple[str, Path], wait_until: Callable[..., Any]
+) -> None:
+    """Nothing lost, nothing twice, and no second process left; a second signal may repeat one request a connection."""
+    url, witness = nginx
+    log, config, output = tmp_path / "access.log", tmp_path / "logship.yaml", tmp_path / "output"
+    write_log(log)
+
+    def configure(hours: int) -> None:
+        config.write_text(
+            f"state_dir: {tmp_path}/state\nadmin: null\ngrace_period: 60s\nmax_event_age: {hours}h\n"
+            f"destinations: {{api: {{url: '{url}', connections: {CONNECTIONS}}}}}\n"
+            f"sources: [{{path: '{log}', site: https://example.com, format: combined, start_at: beginning}}]\n"
+        )
+
+    def told(event: str) -> int:
+        return output.read_text().count(f'"event":"{event}"') + output.read_text().count(f'"event": "{event}"')
+
+    forks = set[int]()
+    for number, signals in enumerate((["TERM"], ["HUP", "HUP", "TERM"], ["HUP", "TERM"], ["TERM", "TERM"]), start=1):
+        configure(24)
+        before = witness.stat().st_size
+        with output.open("ab") as sink:
+            process = subprocess.Popen([LOGSHIP, "run", "-c", config], stdout=sink, stderr=sink)
+        wait_until(lambda: witness.stat().st_size > before + 20_000 or process.poll() is not None, "events")  # noqa: B023
+        forks.update(children(process.pid))
+        for each in signals:
+            if each == "HUP":
+                configure(24 + number)
+            process.send_signal(getattr(signal, f"SIG{each}"))
+            time.sleep(0.1)
+            with contextlib.suppress(FileNotFoundError):
+                forks.update(children(process.pid))
+        # A second signal may find it on its way out, with all that it had to do behind it.
+        assert process.wait(100) in ((0, -signal.SIGTERM) if signals.count("TERM") > 1 else (0,))
+        wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in forks), "the second process to end")
+    configure(24)
+    last = subprocess.run([LOGSHIP, "run", "--once", "-c", config], capture_output=True, timeout=200)
+    assert last.returncode == 0, last.stderr[-2000:]
+    times = Counter(accepted(witness))
+    assert set(times) == set(range(LINES))
+    doubled = times.total() - LINES
+    print(f"4 stops at full speed, {len(forks)} forks, {told('config.reloaded')} reloads: lost 0, twice {doubled}")
+    assert doubled <= CONNECTIONS * told("stop.unsettled") + CONNECTIONS * told("stop.forced")

@@ -107,6 +107,24 @@ async def test_rotated_while_stopped_with_an_event_stuck(world, api, packed):
     assert Counter(api.taken) == Counter([*PAGES, STUCK])
 
 
+async def test_a_second_signal_saves_what_is_settled(world, api, monkeypatch):
+    """It cuts the waiting short, and no more: what was accepted since the last save is not sent again."""
+    monkeypatch.setattr("logship.pipeline.SAVE_EVERY", 1000.0)
+    world.grace = "1000s"
+    write(world, STUCK, *PAGES)
+    with contextlib.suppress(asyncio.CancelledError):
+        async with world.running() as pipeline:
+            await taken(world, api, 60)
+            pipeline.stop()
+            (running,) = [task for task in asyncio.all_tasks() if task.get_coro().__qualname__ == "Pipeline.run"]
+            await asyncio.sleep(0)
+            running.cancel()
+            await asyncio.wait({running})
+    api.say = lambda *_: api.answer(202)
+    await world.once()
+    assert Counter(api.taken) == Counter([*PAGES, STUCK])
+
+
 async def test_other_lines_behind_the_stuck_one_are_read(world, api):
     """Cut behind the stuck line while stopped, and written anew: other bytes, which nobody has sent."""
     write(world, STUCK, *PAGES[:30])
