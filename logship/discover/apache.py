@@ -81,6 +81,7 @@ class _Reader:
         self._notes: dict[str, None] = {}
         self._main = _Host(Place(path, 1))
         self._hosts: list[_Host] = []
+        self._ports: dict[str, None] = {}
         self._seen = 0
 
     def found(self) -> Found:
@@ -88,7 +89,7 @@ class _Reader:
         debian = os.path.join(self._environment.get("APACHE_LOG_DIR", "/var/log/apache2"), "access.log")
         fallback = "/var/log/httpd/access_log" if os.path.basename(self._path) == "httpd.conf" else debian
         found = Found("Apache", self._path, fallback=fallback)
-        found.servers = [self._server(host) for host in self._hosts or [self._main]]
+        found.servers = [self._server(host) for host in self._serving()]
         if not any(each.logs for server in found.servers for each in server.logs):
             found.notes.append(
                 "no CustomLog and no TransferLog: Apache writes no access log, and it has none compiled in"
@@ -97,8 +98,22 @@ class _Reader:
         found.files = self._library.files
         return found
 
+    def _serving(self) -> list[_Host]:
+        """Return who answers requests: the main server where there is no virtual host, or none for one of its ports."""
+        if not self._hosts or (all(host.logs for host in self._hosts) and self._main.logs and self._is_left()):
+            return [*self._hosts, self._main]
+        return self._hosts
+
+    def _is_left(self) -> bool:
+        """Tell whether Apache listens where no virtual host does. On 443 nobody asks who does not speak TLS."""
+        addresses = [address.rpartition(":") for host in self._hosts for address in host.addresses]
+        if any(port == "*" or not colon for _, colon, port in addresses):
+            return False
+        taken = {port for _, _, port in addresses}
+        return any(port not in taken and (port != "443" or self._main.tls) for port in self._ports)
+
     def _unused(self) -> Iterable[str]:
-        if self._hosts and all(host.logs for host in self._hosts):
+        if self._hosts and all(host.logs for host in self._hosts) and not self._is_left():
             for log in self._main.logs:
                 written = self._resolve(log.target)
                 yield f"{log.place}: {written} is for virtual hosts without a log of their own; there is none"
@@ -227,6 +242,10 @@ class _Reader:
     def _ssl_engine(self, host: _Host, args: list[str], place: Place) -> None:
         host.tls = bool(args) and args[0].lower() in ("on", "optional")
 
+    def _listen(self, host: _Host, args: list[str], place: Place) -> None:
+        if args:
+            self._ports[args[0].rpartition(":")[2]] = None
+
     def _log_format(self, host: _Host, args: list[str], place: Place) -> None:
         if len(args) > 1:
             host.formats[args[1]] = Format("apache", args[1], args[0], place=place)
@@ -322,6 +341,7 @@ _DIRECTIVES: Mapping[str, _Directive] = {
     "undefine": _Reader._undefine,
     "serverroot": _Reader._server_root,
     "loadmodule": _Reader._load_module,
+    "listen": _Reader._listen,
     "servername": _Reader._server_name,
     "serveralias": _Reader._server_alias,
     "sslengine": _Reader._ssl_engine,

@@ -108,6 +108,26 @@ def test_red_hats_layout(lay, compose) -> None:
     assert (source.site, source.format) == ("http://www.a.example", "combined")
 
 
+@pytest.mark.parametrize(
+    ("listen", "address", "followed"),
+    [
+        ("Listen 80\nListen 443 https\n", "_default_:443", True),
+        ("Listen 8080\nListen [::]:80\n", "*:80", True),
+        ("Listen 80\nListen 443 https\n", "*:80", False),
+        ("Listen 80\nListen 8080\n", "*", False),
+        ("Listen 80\n", "10.0.0.1:80", False),
+        ("", "*:80", False),
+    ],
+)
+def test_the_main_server_answers_where_no_virtual_host_does(apache, listen: str, address: str, followed: bool) -> None:
+    """Red Hat's ssl.conf leaves port 80 to the main server, and its log to whoever comes there."""
+    main = f"ServerName plain.example\n{listen}{FORMATS}CustomLog /l/main.log combined\n"
+    written = apache(main + site("www.example.com", "CustomLog /l/own.log combined", address))
+    paths = [source.path for source in written.settings.sources]
+    assert sorted(paths) == [("/l/main.log",)] * followed + [("/l/own.log",)]
+    assert ("is for virtual hosts without a log of their own" in written.prose) is not followed
+
+
 def test_define_and_variables_count_from_where_they_stand(apache) -> None:
     """${VAR} is what was defined when the line is reached; with an unknown one the log is not followed."""
     written = apache(
