@@ -1,5 +1,6 @@
 """Only the rules that can take a record are asked."""
 
+from logship.records import Record
 from logship.router.shortlist import Shortlist
 
 
@@ -42,3 +43,13 @@ def test_a_megabyte_of_path_is_not_kept(table, page):
         assert few.of(page(path=path), frozenset()) == ()
     assert len(few._by_path) <= 1024
     assert max(map(len, few._by_path)) <= 300
+
+
+def test_what_a_line_has_of_its_own_is_asked_once_for_each_value(table):
+    """Of a hundred rules about referrers, one look-up tells which may take a line."""
+    rules = "".join(f"- {{when: {{referrer: '*spam{n}.example*'}}, drop: true}}\n" for n in range(100))
+    sights = table(rules + "- {when: {log.x: '1', client_ip: 203.0.113.0/24}, drop: true}\n- {event: rest}")._sights
+    spam = Record(referrer="https://spam7.example/", client_ip="203.0.113.7", log={"x": "1"})
+    assert sights.of(spam) == 1 << 7 | 1 << 100 | 1 << 101
+    assert sights.of(Record(client_ip="203.0.113.7", log={"x": "2"})) == 1 << 101
+    assert sights.of(Record(client_ip="198.51.100.7", log={"x": "1"})) == 1 << 101
