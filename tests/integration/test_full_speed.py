@@ -135,7 +135,7 @@ def test_killed_at_full_speed_nothing_is_lost(
     assert doubled <= may_repeat
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_stopped_and_reloaded_at_full_speed(
     tmp_path: Path, nginx: tuple[str, Path], wait_until: Callable[..., Any]
 ) -> None:
