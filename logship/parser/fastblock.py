@@ -21,7 +21,7 @@ from typing import NamedTuple
 from logship.memo import Memo
 from logship.parser import escapes, layout, parts
 from logship.parser.columns import Columns, Key, Outline
-from logship.parser.fastline import Writer, undoing
+from logship.parser.fastline import Writer, undoing_rest
 from logship.parser.fields import Piece
 from logship.parser.parts import Part, Word
 
@@ -82,7 +82,7 @@ def block(pieces: Sequence[Piece], escape: str, columns: Columns) -> Block | Non
     undo = Memo(escapes.UNDO[escape], _AGENTS, worth=lambda raw: len(raw) <= _LONGEST).__getitem__
     eased = escapes.EASED[escape]
     writer = _BlockWriter(
-        layout.patterns(pieces, escape), columns, **_NAMES, eased=eased, undo=undo, undone=undoing(escape)
+        layout.patterns(pieces, escape), columns, **_NAMES, eased=eased, undo=undo, undone=undoing_rest(escape)
     )
     return Block(writer.function(found, escapes=escape != "none"), _fits(len(found) - 1, eased))
 
@@ -146,7 +146,8 @@ class _BlockWriter(Writer):
         if escapes:
             keys = ", ".join(f"map(undo, {column})" for column in columns)
             self.say("if escaped:")
-            self.say(f"    return Sheet(zip({keys}), list(map(undo, {agents})), lambda i: undone(outline(i)))")
+            self.say(f"    keys, agents = list(zip({keys})), list(map(undo, {agents}))")
+            self.say("    return Sheet(keys, agents, lambda i: (keys[i], agents[i], undone(outline(i)[2])))")
         self.say(f"return Sheet(zip({', '.join(columns)}), {agents}, outline)")
         return self.compiled("sheet(lines)")  # type: ignore[no-any-return]
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from logship.parser import escapes, layout, parts
-from logship.parser.columns import Columns, Outline, Raw
+from logship.parser.columns import Columns, Outline, Rest
 from logship.parser.fields import Piece
 from logship.parser.parts import Part, Word
 
@@ -40,14 +40,23 @@ def _never(line: bytes) -> None:
 
 def undoing(escape: str) -> Callable[[Outline], Outline]:
     """Return what undoes the escapes of an outline's values."""
-    undo = escapes.UNDO[escape]
-
-    def all_of(raws: Sequence[Raw]) -> Iterator[Raw]:
-        return (raw and undo(raw) for raw in raws)
+    undo, rest_undone = escapes.UNDO[escape], undoing_rest(escape)
 
     def undone(outline: Outline) -> Outline:
-        key, agent, (time, *raws, logs) = outline
-        return tuple(map(undo, key)), undo(agent), (time, *all_of(raws), tuple(all_of(logs)))  # type: ignore[return-value]
+        key, agent, rest = outline
+        return tuple(map(undo, key)), undo(agent), rest_undone(rest)
+
+    return undone
+
+
+def undoing_rest(escape: str) -> Callable[[Rest], Rest]:
+    """Do the same for what is beside key and User-Agent: few of these values have any."""
+    undo = escapes.UNDO[escape]
+
+    def undone(rest: Rest) -> Rest:
+        time, *raws, logs = rest
+        plain = [raw if raw is None or b"\\" not in raw else undo(raw) for raw in raws]
+        return (time, *plain, tuple([raw and undo(raw) for raw in logs]))  # type: ignore[return-value]
 
     return undone
 
