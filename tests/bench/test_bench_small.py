@@ -137,7 +137,10 @@ async def test_the_other_goals_can_be_measured(tmp_path: Path) -> None:
         path.mkdir()
     assert goals.start_to_ready(fresh[0], times=1).value.endswith(" s")
     assert (await goals.latency(fresh[1], lines=20)).value.startswith("p50")
-    assert "of a core" in goals.idle(fresh[2], files=3, seconds=0.2).value
+    idle = goals.idle(fresh[2], files=3, seconds=0.2).value
+    assert "of a core" in idle
+    # The goal is 48 MB, and other builds of Python need some more; a library that slips in brings 5.
+    assert float(idle.split()[-2]) <= 56
     assert goals.help_page(tmp_path, times=1).value.endswith(" s")
 
 
