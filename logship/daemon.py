@@ -12,7 +12,7 @@ import gc
 import os
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -168,6 +168,7 @@ class Daemon:
 
     def status(self) -> dict[str, Any]:
         """Tell everything an operator asks for, as JSON-able values."""
+        told = self.pipeline.status()
         return {
             "version": __version__,
             "pid": os.getpid(),
@@ -177,8 +178,14 @@ class Daemon:
             "stopping": self.pipeline.stopping,
             "reload": self.reloads.as_json(),
             "rates": self._rates.as_json(),
-            **self.pipeline.status(),
+            **told,
+            "sources_without_files": self._without_files(told["files"]),
         }
+
+    def _without_files(self, files: Sequence[Mapping[str, Any]]) -> list[str]:
+        """Name the sources of which no file is there: one may be to come, or a path is misspelled."""
+        followed = {each["source"] for each in files}
+        return [each.name for each in self.pipeline.plan.settings.sources if each.name not in followed]
 
     # -- signals and the service manager
 

@@ -31,8 +31,8 @@ def render(status: Mapping[str, Any], now: float) -> str:
         "now": _now(status),
         "funnel": _funnel(status, now),
         "rate": _rate(status["rates"]),
-        "destinations": _destinations(status["destinations"]),
-        "files": _files(status["files"]),
+        "destinations": _destinations(status["destinations"], now),
+        "files": _files(status["files"]) + _without_files(status),
         "config": _config(status, now),
         "at": f"As of {datetime.fromtimestamp(now, UTC):%H:%M:%S} UTC",
     }
@@ -182,14 +182,14 @@ def _rate(rates: Mapping[str, Any]) -> str:
 # Tables
 
 
-def _destinations(destinations: Sequence[Mapping[str, Any]]) -> str:
+def _destinations(destinations: Sequence[Mapping[str, Any]], now: float) -> str:
     rows = [
         (
             f'<th scope="row">{escape(each["name"])}<br><span class="soft p">{escape(each["url"])}</span></th>',
             f'<td class="{"good" if each["state"] == "ok" else "bad"}">{escape(_state_of(each))}</td>',
             f'<td class="n">{each["counts"].get("delivered", 0):,}</td>',
             f'<td class="n">{each["queued"] + each["in_flight"]:,}</td>',
-            f'<td class="p">{escape(_error_of(each["last_error"]))}</td>',
+            f'<td class="p">{escape(error_of(each["last_error"], now) or "none")}</td>',
             f'<td class="p">{escape(_rest_of(each["counts"]))}</td>',
         )
         for each in destinations
@@ -210,8 +210,17 @@ def _rest_of(counts: Mapping[str, int]) -> str:
     )
 
 
-def _error_of(error: Mapping[str, Any] | None) -> str:
-    return " ".join(str(error[key]) for key in ("time", "status", "reason") if error.get(key)) if error else "none"
+def error_of(error: Mapping[str, Any] | None, now: float) -> str:
+    """Say what a destination's last error was, and how long ago; empty where there was none."""
+    if not error:
+        return ""
+    try:
+        ago = f"{duration(max(0.0, now - datetime.fromisoformat(error['time']).timestamp()))} ago"
+    except ValueError:
+        ago = str(error["time"])
+    said = str(error["reason"] or "")
+    status = str(error["status"] or "")
+    return f"{ago}: {said if status in said else f'{status} {said}'}"
 
 
 def _files(files: Sequence[Mapping[str, Any]]) -> str:
@@ -227,6 +236,13 @@ def _files(files: Sequence[Mapping[str, Any]]) -> str:
         for each in files
     ]
     return _table(("file", "state", "behind:n", "read:n", "size:n", "source"), rows)
+
+
+def _without_files(status: Mapping[str, Any]) -> str:
+    """Name the sources whose path fits no file: not wrong where one is to come, and a typing error elsewhere."""
+    if not (names := status["sources_without_files"]) or not status["files"]:
+        return ""
+    return f'<p class="soft">No file fits the path of: {escape(", ".join(names))}.</p>'
 
 
 def _progress(file: Mapping[str, Any]) -> str:

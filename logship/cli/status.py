@@ -20,7 +20,7 @@ from logship.cli.main import config_option
 from logship.cli.table import clean
 from logship.environment import Variables
 from logship.errors import LogshipError
-from logship.statuspage import duration, number, share, size
+from logship.statuspage import duration, error_of, number, share, size
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -123,6 +123,9 @@ def _running(status: Mapping[str, Any]) -> Iterator[RenderableType]:
         "Destinations", [_destination(each) for each in status["destinations"]], right=("delivered", "waiting")
     )
     yield _table("Files", [_file(each) for each in status["files"]], right=("behind", "read", "size"))
+    # Absent in the answer of a daemon that is older than this command.
+    if names := status.get("sources_without_files"):
+        yield f"[yellow]no file fits the path of: {_text(', '.join(names))}[/]"
 
 
 def _state(status: Mapping[str, Any]) -> tuple[str, str]:
@@ -177,7 +180,6 @@ def _funnel(status: Mapping[str, Any]) -> list[dict[str, str]]:
 
 def _destination(each: Mapping[str, Any]) -> dict[str, str]:
     again = f", again in {duration(each['retry_in'])}" if each["retry_in"] else ""
-    error = each["last_error"] or {}
     counts = {name: count for name, count in each["counts"].items() if count and name != "delivered"}
     return {
         "name": each["name"],
@@ -185,7 +187,7 @@ def _destination(each: Mapping[str, Any]) -> dict[str, str]:
         "delivered": f"{each['counts'].get('delivered', 0):,}",
         "waiting": f"{each['queued'] + each['in_flight']:,}",
         "besides": ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in counts.items()),
-        "last error": " ".join(str(error[key]) for key in ("time", "status", "reason") if error.get(key)),
+        "last error": error_of(each["last_error"], time.time()),
     }
 
 

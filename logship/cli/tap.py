@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import select
 import socket
 import sys
 from collections.abc import Iterator
@@ -12,12 +13,14 @@ from typing import Any
 
 import click
 
-from logship import tap
+from logship import settings, tap
 from logship.cli import state
 from logship.cli.main import config_option
 from logship.cli.table import clean
+from logship.environment import Variables
 from logship.errors import LogshipError
 
+_PATIENCE = 5.0  # seconds without a line, after which to say that this is alive
 _COLOURS = {"event": "green", "dropped": "yellow", "expired": "magenta", "unparsed": "red"}
 
 
@@ -57,6 +60,7 @@ def command(
     out; for whole lines use `explain`. What is dropped for a visitor's behaviour is shown as the rules alone have it.
     Only root and the daemon's own user may look.
     """
+    _check_source(config, source)
     wish = {"rate": rate, "source": source, "result": only, "reason": reason}
     for decision in itertools.islice(_decisions(state.directory(config), wish), number):
         click.echo(json.dumps(decision) if as_json else _line(decision))
@@ -65,10 +69,20 @@ def command(
         raise LogshipError("the daemon has ended the stream; it stopped, or this terminal did not read for long")
 
 
+def _check_source(config: Path, name: str | None) -> None:
+    """Refuse a name that no source has: nothing would ever come."""
+    known = [each.name for each in settings.read_file(config, Variables())[0].sources]
+    if name is not None and known and name not in known:
+        raise LogshipError(f'no source is called "{name}"; there are: {", ".join(known)}')
+
+
 def _decisions(state_dir: Path, wish: dict[str, Any]) -> Iterator[dict[str, Any]]:
     with _connected(state_dir) as connection, connection.makefile("rwb") as stream:
         stream.write(json.dumps(wish).encode() + b"\n")
         stream.flush()
+        if not select.select([connection], [], [], _PATIENCE)[0]:
+            narrow = " that fits" if any(wish[key] for key in ("source", "result", "reason")) else ""
+            click.echo(f"No line{narrow} was read for {_PATIENCE:g} s; waiting (Ctrl-C ends).", err=True)
         for line in stream:
             decision = json.loads(line)
             if "error" in decision:
@@ -102,10 +116,11 @@ def _line(decision: dict[str, Any]) -> str:
 def _asked(decision: dict[str, Any]) -> str:
     request = decision["request"]
     if request is None:
-        return f"{decision['path']} at byte {decision['offset']}"
+        return f"{decision['source']}  {decision['path']} at byte {decision['offset']}"
     query = "?…" if request["has_query"] else ""
     asked = f"{request['method']} {request['host'] or ''}{request['path']}{query} {request['status']}"
-    return f"{asked}  {request['client'] or '-'} {request['agent']}"
+    agent = "no User-Agent" if request["agent"] == "none" else request["agent"]
+    return f"{decision['source']}  {asked}  {request['client'] or '-'} {agent}"
 
 
 def _fate(decision: dict[str, Any]) -> str:

@@ -197,7 +197,7 @@ def test_status_and_tap_work_for_root(machine):
         kill $asking; exit $ended
         """,
     )
-    assert tap.stdout.startswith("dropped  GET /x 404")
+    assert tap.stdout.startswith("dropped  access  GET /x 404")
 
 
 def test_a_good_reload_succeeds_and_tells(machine):

@@ -274,10 +274,33 @@ async def test_the_tap_shows_what_a_running_daemon_decides(house):
             house.write("/pricing?token=hunter2")
             await asyncio.sleep(0.1)
         code, out, _ = looking.result()
-        assert (code, out) == (
-            0,
-            'event    GET /pricing?… 200  203.0.x.x person -> pageview for example.com to here, rule "pageviews"\n',
-        )
+        assert code == 0
+        asked, fate = out.split(" -> ")
+        assert asked == "event    shop  GET /pricing?… 200  203.0.x.x person"
+        assert fate == 'pageview for example.com to here, rule "pageviews"\n'
     code, _, err = await logship("tap", "-c", house.config)
     assert code == 1
     assert "no daemon is running with the state directory" in err
+    code, _, err = await logship("tap", "-c", house.config, "--source", "shpo")
+    assert (code, 'no source is called "shpo"; there are: shop' in err) == (1, True)
+
+
+async def test_a_tap_that_shows_nothing_says_that_it_waits(house):
+    """A quiet site, or a reason that no line has: after a while one would think that it hangs."""
+    async with house.running():
+        command = (Path(sys.executable).with_name("logship"), "tap", "-c", house.config, "--reason", "nonesuch")
+        looking = await asyncio.create_subprocess_exec(*map(str, command), stdout=-1, stderr=-1)
+        try:
+            async with asyncio.timeout(60):
+                assert (await looking.stderr.readline()).startswith(b"No line that fits was read for 5 s; waiting")
+        finally:
+            looking.kill()
+            await looking.wait()
+
+
+async def test_a_source_without_files_is_named(house):
+    """A path that is misspelled looks like a site without visitors."""
+    house.text = house.edited("}]\nrules", "}, {name: blog, path: /nowhere/*.log, site: 'https://b.example'}]\nrules")
+    async with house.running():
+        assert json.loads(await house.ask("/status"))["sources_without_files"] == ["blog"]
+        assert "no file fits the path of: blog" in (await logship("status", "-c", house.config))[1]

@@ -31,6 +31,7 @@ class Watched:
             "ready": self.is_ready,
             "stopping": False,
             "checkpoint_saved": True,
+            "sources_without_files": [],
             "unsettled_lines": 0,
             "oldest_unsettled_seconds": 0.0,
             "reload": {"number": 1, "hash": "ab", "at": 0.0, "problems": [], "changes": []},

@@ -16,6 +16,7 @@ STATUS = {
     "ready": True,
     "stopping": False,
     "checkpoint_saved": True,
+    "sources_without_files": [],
     "unsettled_lines": 2,
     "oldest_unsettled_seconds": 3.0,
     "reload": {"number": 1, "hash": "abcdef012345678", "at": 1000.0, "problems": [], "changes": []},
@@ -130,6 +131,7 @@ def test_what_is_there_can_be_seen():
             },
             "backing off (down), tried again in 12 s",
         ),
+        ({"sources_without_files": ["blog", "shop"]}, "No file fits the path of: blog, shop."),
         (
             {"reload": STATUS["reload"] | {"problems": ["logship.yaml:3:1: destinatons: unknown key"]}},
             "logship.yaml:3:1: destinatons: unknown key",
@@ -257,3 +259,18 @@ def test_sizes_have_units(count, told):
 def test_shares_never_hide_a_rest(part, whole, told):
     """Nearly all is not all."""
     assert statuspage.share(part, whole) == told
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (None, ""),
+        ({"status": None, "reason": "connect: Connection refused"}, "1 min 4 s ago: connect: Connection refused"),
+        ({"status": 502, "reason": "HTTP 502"}, "1 min 4 s ago: HTTP 502"),
+        ({"status": 401, "reason": "who are you"}, "1 min 4 s ago: 401 who are you"),
+    ],
+)
+def test_an_error_is_told_with_its_age(error, told):
+    """Whether it is of now or of yesterday, is what one asks first; a status is told once."""
+    found = error and {"time": "1970-01-01T01:00:00+00:00", **error}
+    assert statuspage.error_of(found, 3664.0) == told
