@@ -348,12 +348,32 @@ class Strainer:
             if isinstance(fate, str):
                 dropped[fate] += 1
                 continue
+            if (
+                fate is not None
+                and fate.express is not None
+                and self._take_express(fate, row, starts[at], sifted, oldest)
+            ):
+                continue
             record = self.parser.record(row, alike.record)
             if fate is not None and self._scrutiny is None:
                 decision = self._table.follow(fate, record)
             else:
                 decision = self._decide(record, fate, oldest)
             self._keep(starts[at], record, decision, sifted, oldest)
+
+    def _take_express(self, fate: Course, row: Outline, offset: int, sifted: Sifted, oldest: float | None) -> bool:
+        """Make a usual event without a record. False: it takes one."""
+        if self._scrutiny is not None or fate.express is None:
+            return False
+        time, client_ip, referrer = self.parser.visit(row)
+        deliveries = fate.express(time, client_ip, row[1], referrer, fate.place)
+        if deliveries is None:
+            return False
+        if oldest is not None and time is not None and time < oldest:
+            sifted.expired += 1
+        else:
+            sifted.survivors.append((offset, deliveries))
+        return True
 
     def _sift_in_full(self, offset: int, read: Record | Unparsed, sifted: Sifted, oldest: float | None) -> None:
         if isinstance(read, Unparsed):

@@ -126,11 +126,7 @@ class Parser:
         key, agent, (time, peer, chain, size, referrer, user, logs) = outline
         facts = self._decided(key) if like is None else like
         found = _NEW(Record)
-        found.time = time
-        found.client_ip = self._client.resolve(
-            None if peer is None else peer.decode("utf-8", "surrogateescape"),
-            None if chain is None else text_of(chain),
-        )
+        found.time, found.client_ip = time, self._client_of(peer, chain)
         found.host, found.method, found.path, found.query = facts.host, facts.method, facts.path, facts.query
         found.status, found.scheme, found.protocol = facts.status, facts.scheme, facts.protocol
         found.absolute, found.content_type = facts.absolute, facts.content_type
@@ -140,6 +136,17 @@ class Parser:
         found.user = None if user == b"-" else "" if user == _QUOTED_EMPTY else text_of(user)
         found.log = self._log(logs) if logs else {}
         return found
+
+    def visit(self, outline: Outline) -> tuple[float | None, str | None, Raw]:
+        """Return what `record` says of time, client and referrer (that as it stands there)."""
+        time, peer, chain, _, referrer, _, _ = outline[2]
+        return time, self._client_of(peer, chain), referrer
+
+    def _client_of(self, peer: Raw, chain: Raw) -> str | None:
+        return self._client.resolve(
+            None if peer is None else peer.decode("utf-8", "surrogateescape"),
+            None if chain is None else text_of(chain),
+        )
 
     def _decided(self, key: Key) -> Record:
         return self._decide(key) if sum(map(len, key)) > _LONG else self._remembered(key)

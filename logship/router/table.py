@@ -23,7 +23,7 @@ from logship.router.globs import GlobError
 from logship.router.pathclasses import PathClasses
 from logship.router.shortlist import Shortlist, Sights
 from logship.router.site import Place, Site
-from logship.router.ways import Rule, Way
+from logship.router.ways import Express, Rule, Way
 from logship.settings import AllOf, AnyOf, AudienceSettings, Not, RuleSettings, SourceSettings, Test, When
 
 
@@ -33,6 +33,7 @@ class Course:
 
     way: Way
     place: Place
+    express: Express | None = None
 
 
 COURSE_FIELDS = frozenset(("method", "status", "path", "query", "host", "scheme", "absolute", "content_type"))
@@ -226,7 +227,7 @@ class Table:
         """
         place = self._site.place(record)
         if like is not None:
-            return Course(like.way, place)
+            return Course(like.way, place, like.express)
         if not self._site.is_ours(record):
             return Course(self._foreign, place)
         left: list[tuple[int, bool]] = []
@@ -239,14 +240,16 @@ class Table:
                 left.append((at, held is True))
             if held and not rule.continues:
                 break
-        return Course(self._ways[tuple(left)], place)
+        way, express = self._ways[tuple(left)]
+        return Course(way, place, express)
 
-    def _through(self, left: tuple[tuple[int, bool], ...]) -> Way:
-        """Return the way through rules by their places, and whether it is certain that they take every record."""
+    def _through(self, left: tuple[tuple[int, bool], ...]) -> tuple[Way, Express | None]:
+        """Return the ways through rules by their places, and whether it is certain that they take every record."""
         rules = [(1 << at, always if certain else self._rules[at][0], self._rules[at][1]) for at, certain in left]
         if len(rules) > _MANY:
-            return ways.among(rules, self._sights.of, "no_rule")
-        return ways.through([(takes, rule) for _, takes, rule in rules], "no_rule")
+            return ways.among(rules, self._sights.of, "no_rule"), None
+        asked = [(takes, rule) for _, takes, rule in rules]
+        return ways.through(asked, "no_rule"), ways.express(asked)
 
     def _judged(self, unknown: frozenset[str]) -> tuple[tuple[Judgement, Rule], ...]:
         judged = self._judgements.get(unknown)

@@ -20,6 +20,9 @@ from logship.router.conditions import Condition, Predicate, always, anonymous
 from logship.router.site import Place
 
 Way = Callable[[Record, Place], Decision]
+# The same for a usual event, from what differs between visits alone: time, address, and User-Agent and referrer as they
+# stand in the log. None: it is not usual, and needs a record.
+Express = Callable[[float | None, str | None, bytes | None, bytes | None, Place], list[Delivery] | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +48,23 @@ def through(rules: Sequence[tuple[Predicate, Rule]], otherwise: str) -> Way:
     way = _dropping(None, otherwise)
     for takes, rule in reversed(rules):
         way = _end(rule) if takes is always else _either(takes, _end(rule), way)
+    usual = _usual(rules)
+    return _short(usual, way) if usual is not None else way
+
+
+def express(rules: Sequence[tuple[Predicate, Rule]]) -> Express | None:
+    """Return the shortest way through the rules that are left, without a record; None: there is none."""
+    usual = _usual(rules)
+    return _without_record(usual) if usual is not None else None
+
+
+def _usual(rules: Sequence[tuple[Predicate, Rule]]) -> Send | None:
+    """Return the plain action to which all comes that has a User-Agent."""
     asked = [takes for takes, _ in rules]
     last = rules[-1][1].send if rules else None
-    if last is not None and last.plain and asked[-1] is always and set(asked[:-1]) <= {anonymous}:
-        return _express(last, way)
-    return way
+    if last is None or not last.plain or any(rule.continues for _, rule in rules):
+        return None
+    return last if asked[-1] is always and set(asked[:-1]) <= {anonymous} else None
 
 
 def among(rules: Sequence[tuple[int, Predicate, Rule]], sights: Callable[[Record], int], otherwise: str) -> Way:
@@ -75,7 +90,7 @@ def among(rules: Sequence[tuple[int, Predicate, Rule]], sights: Callable[[Record
 def _end(rule: Rule) -> Way:
     if rule.send is None:
         return _dropping(rule.name, rule.drop)
-    return _express(rule.send, rule.send.decide) if rule.send.plain else rule.send.decide
+    return _short(rule.send, rule.send.decide) if rule.send.plain else rule.send.decide
 
 
 def _dropping(rule: str | None, reason: str) -> Way:
@@ -114,13 +129,24 @@ _agents = memo.texts(lambda text: event.clean_header(text) if len(text) <= _SURE
 _referrers = memo.texts(lambda text: event.clean(text) or None, _REMEMBERED, longest=_SURE)
 
 
-def _express(send: Send, long_way: Way) -> Way:
+def _agent_of(raw: bytes) -> str:
+    return "" if raw == b"-" or len(raw) > _SURE else event.clean_header(raw.decode("utf-8", "surrogateescape"))
+
+
+def _referrer_of(raw: bytes) -> str | None:
+    return None if raw == b"-" else event.clean(raw.decode("utf-8", "surrogateescape")) or None
+
+
+_raw_agents = memo.Memo(_agent_of, _REMEMBERED, worth=lambda raw: len(raw) <= _SURE)
+_raw_referrers = memo.Memo(_referrer_of, _REMEMBERED, worth=lambda raw: len(raw) <= _SURE)
+
+
+def _short(send: Send, long_way: Way) -> Way:
     """Return the short way to the event of a plain action: fixed name, all else as the record has it.
 
     It takes an ordinary record that has an address; any other goes the ``long_way``.
     """
-    agents, referrers, new = _agents, _referrers, object.__new__
-    rule, name, destinations = send.rule, send.name.constant or "", send.destinations
+    agents, referrers, new, rule, make = _agents, _referrers, object.__new__, send.rule, _maker(send)
 
     def way(record: Record, place: Place) -> Decision:
         client_ip, agent, referrer = record.client_ip, agents[record.user_agent or ""], record.referrer
@@ -130,19 +156,47 @@ def _express(send: Send, long_way: Way) -> Way:
             if len(referrer) > _SURE:
                 return long_way(record, place)
             referrer = referrers[referrer]
-        # Values are filled in here, because calling a class that has an `__init__` costs as much as all the rest.
-        sent = new(Event)
-        sent.name, sent.domain, sent.url = name, place.domain, place.url
-        sent.user_agent, sent.client_ip, sent.referrer = agent, client_ip, referrer or None
-        sent.props, sent.revenue, sent.interactive = None, None, None
-        deliveries: list[Delivery] = []
         decision = new(Decision)
-        decision.deliveries, decision.rule, decision.reason, decision.cuts = deliveries, rule, None, ()
-        for destination in destinations:
-            delivery = new(Delivery)
-            delivery.destination, delivery.event, delivery.time = destination, sent, record.time
-            delivery.span, delivery.attempts = None, 0
-            deliveries.append(delivery)
+        decision.deliveries = make(record.time, client_ip, agent, referrer or None, place)
+        decision.rule, decision.reason, decision.cuts = rule, None, ()
         return decision
 
     return way
+
+
+def _without_record(send: Send) -> Express:
+    """Return the same way for one who has no record yet; None where `_short` would go the long way."""
+    agents, referrers, make = _raw_agents, _raw_referrers, _maker(send)
+
+    def way(
+        time: float | None, client_ip: str | None, agent: bytes | None, referrer: bytes | None, place: Place
+    ) -> list[Delivery] | None:
+        known = agents[agent] if agent else ""
+        if not (client_ip and known and place.sure):
+            return None
+        if not referrer:
+            return make(time, client_ip, known, None, place)
+        return make(time, client_ip, known, referrers[referrer], place) if len(referrer) <= _SURE else None
+
+    return way
+
+
+def _maker(send: Send) -> Callable[[float | None, str, str, str | None, Place], list[Delivery]]:
+    """Return what makes the event of a plain action, and its deliveries."""
+    new, name, destinations = object.__new__, send.name.constant or "", send.destinations
+
+    def make(time: float | None, client_ip: str, agent: str, referrer: str | None, place: Place) -> list[Delivery]:
+        # Values are filled in here, because calling a class that has an `__init__` costs as much as all the rest.
+        sent = new(Event)
+        sent.name, sent.domain, sent.url = name, place.domain, place.url
+        sent.user_agent, sent.client_ip, sent.referrer = agent, client_ip, referrer
+        sent.props, sent.revenue, sent.interactive = None, None, None
+        deliveries: list[Delivery] = []
+        for destination in destinations:
+            delivery = new(Delivery)
+            delivery.destination, delivery.event, delivery.time = destination, sent, time
+            delivery.span, delivery.attempts = None, 0
+            deliveries.append(delivery)
+        return deliveries
+
+    return make

@@ -21,7 +21,7 @@ from tests.bench import job
 LIMITS = {
     "asset": ("combined", 11.0),
     "machine": ("combined", 50.0),
-    "page view": ("combined", 640.0),
+    "page view": ("combined", 470.0),
     "asset with an escape": ("escapes in every line", 11.0),
     "asset in CRI": ("combined in CRI", 11.0),
     "asset in JSON": ("nginx JSON", 12.0),

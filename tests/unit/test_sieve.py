@@ -6,6 +6,7 @@ import pytest
 
 from logship.parser import formats
 from logship.parser.client import ClientRule
+from logship.parser.record import Parser
 from logship.records import Chunk, Unparsed
 from logship.router.scrutiny import Memory, Scrutiny
 from logship.router.table import Rules, Table
@@ -61,6 +62,29 @@ def test_verdicts_are_remembered_without_mixing_them_up():
     lines = [line("/a"), line("/a", "curl/8"), line("/a", ip="203.0.113.8")] * 2
     sifted = sieve().sift(chunk(b"".join(lines)), NOW)
     assert (len(sifted.survivors), sifted.dropped) == (4, {"bot": 2})
+
+
+@pytest.mark.parametrize(
+    "rule", [RuleSettings(preset="pageviews"), RuleSettings(event="hit"), RuleSettings(event="hit", when=When(()))]
+)
+@pytest.mark.parametrize(
+    "agent", [FIREFOX, "-", "", " ", FIREFOX + " x" * 300, FIREFOX + " é\x7f" * 40, "é" * 800, FIREFOX + "z" * 5000]
+)
+@pytest.mark.parametrize("referrer", ["-", "", " ", "https://a.example/é\x7f", "https://a.example/" + "y" * 3000])
+@pytest.mark.parametrize("ip", ["203.0.113.7", "::ffff:203.0.113.7", "unknown"])
+def test_an_event_made_without_a_record_is_the_one_that_a_record_makes(rule, agent, referrer, ip):
+    """Texts of any length, with characters that are cleaned away, absent ones: in a block and alone, the same."""
+    made = sieve(rule)
+    parser, table = Parser(formats.compile("combined"), ClientRule(())), made._table
+    data = line("/a", agent, ip=ip).replace(b'"-" "', f'"{referrer}" "'.encode())
+    decision = table.route(parser.parse(data[:-1]))
+    for lines in (1, 20):
+        sifted = made.sift(chunk(data * lines), NOW)
+        assert [[each.event for each in deliveries] for _, deliveries in sifted.survivors] == (
+            [[each.event for each in decision.deliveries]] * lines if decision.deliveries else []
+        )
+        assert sifted.cuts == dict.fromkeys(decision.cuts, lines)
+        assert sifted.dropped == ({} if decision.reason is None else {decision.reason: lines})
 
 
 def test_lines_older_than_the_limit_expire():
