@@ -16,6 +16,7 @@ import tempfile
 from collections import Counter, deque
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import hypothesis.strategies as st
 from hypothesis import HealthCheck, settings
@@ -227,7 +228,25 @@ class TwinLife(Life):
     """The same, where all lines are alike, and so most generations hold what another one holds.
 
     A log that was cut is looked at before it is written to again: grown back to the very same bytes, nobody could tell.
+    Nor could anybody where an inode is used again for the same bytes, so that each is kept in use; and nothing is
+    deleted, since what comes next would look like a copy of it.
     """
+
+    delete_and_create = None
+
+    @initialize()
+    def begin(self) -> None:
+        self.kept: list[BinaryIO] = []
+        super().begin()
+
+    def teardown(self) -> None:
+        for each in getattr(self, "kept", []):
+            each.close()
+        super().teardown()
+
+    def stamp(self, path: Path) -> None:
+        super().stamp(path)
+        self.kept.append(path.open("rb"))
 
     @rule(count=st.sampled_from([1, 1, 2, 30]), width=st.sampled_from([10, 80]))
     def write(self, count: int, width: int) -> None:
@@ -343,6 +362,7 @@ class HardLife(Life):
 
     # What happens to the file.
 
+    @rule(count=st.integers(1, 30), width=st.sampled_from([10, 80, 300, 20_000]))
     def write(self, count: int, width: int) -> None:
         before = len(self.written)
         super().write(count, width)
@@ -352,6 +372,7 @@ class HardLife(Life):
         super().reopen()
         self.in_live = []
 
+    @rule()
     def copytruncate(self) -> None:
         super().copytruncate()
         if not self.log.stat().st_size:
@@ -381,6 +402,7 @@ class HardLife(Life):
         new.rename(self.log)
         self.reopen()
 
+    @rule()
     def delete_and_create(self) -> None:
         self.end_line()
         self.may_miss |= set(self.in_live) - set(self.read)
