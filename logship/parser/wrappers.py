@@ -33,8 +33,9 @@ _CRI_HEAD = re.compile(_CRI_BEGINS + b"[PF]")
 _PARTIALS = (b" stdout P", b" stderr P")
 # Docker's json-file driver ends with a newline what the container ended with one, and nothing else:
 # https://github.com/moby/moby/blob/master/daemon/logger/copier.go
-_DOCKER_HEAD = b'{"log":"'
-_DOCKER_ENTRY = re.compile(rb'(\{"log":")((?:[^"\\]++|\\.)*+)(","stream":"(\w+)".*)', re.DOTALL)
+# The second spelling is what other programs make of an entry that they pass on.
+_DOCKER_SPELLINGS = ((b'{"log":"', b'","stream":"'), (b'{"log": "', b'", "stream": "'))
+_DOCKER_ENTRY = re.compile(rb'(\{"log": ?")((?:[^"\\]++|\\.)*+)(", ?"stream": ?"(\w+)".*)', re.DOTALL)
 # RFC 3164 as nginx sends and rsyslog writes it (with an ISO time too), the host and the <PRI> may be missing.
 _SYSLOG_HEAD = (
     rb"(?:<\d{1,3}>)?(?:[A-Z][a-z]{2} [ \d]?\d \d\d:\d\d:\d\d|\d{4}-\d\d-\d\dT[^ \n]+) (?:[^ \n]+ )?[^\s:\[\]]+"
@@ -229,8 +230,9 @@ def _parts_in(data: bytes) -> _PartOf | None:
 
     What a runtime wrote begins every line alike, so the first tells whose they are.
     """
-    if data.startswith(_DOCKER_HEAD):
-        return _docker_part if data.count(b'","stream":"') != data.count(b'\\n","stream":"') else None
+    for head, stream in _DOCKER_SPELLINGS:
+        if data.startswith(head):
+            return _docker_part if data.count(stream) != data.count(b"\\n" + stream) else None
     return _cri_part if _CRI_HEAD.match(data) is not None and any(mark in data for mark in _PARTIALS) else None
 
 

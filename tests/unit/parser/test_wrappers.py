@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import orjson
 import pytest
 
@@ -115,6 +117,17 @@ def test_entries_of_docker_are_one_line_up_to_the_newline():
         found = list(wrappers.lines(kind, b"".join(entries)))
         assert [at for at, _ in found] == [0, len(entries[0]), sum(map(len, entries[:3]))]
         assert [parser(kind).parse(inner).user_agent for _, inner in (found[0], found[2])] == [agent, "UA"]
+
+
+def test_entries_that_another_program_has_spelled_are_joined_as_well():
+    """Who passes Docker's entries on may write them with blanks between key and value."""
+    whole = LINE.decode() + "\n"
+    entries = [json.dumps({"log": part, "stream": "stdout", "time": "t"}) for part in (whole, whole[:40], whole[40:])]
+    data = "".join(entry + "\n" for entry in entries).encode()
+    assert b'{"log": "' in data
+    for kind in ("auto", "docker"):
+        assert [wrappers.unwrap(kind)(line) for _, line in wrappers.lines(kind, data)] == [LINE, LINE]
+    assert wrappers.cut("docker")(data[: -len(entries[2]) - 1]) == len(entries[0]) + 1
 
 
 def test_cut_keeps_half_entries_of_docker_for_the_next_chunk():
