@@ -376,6 +376,46 @@ async def test_a_name_that_does_not_resolve_is_tried_again(monkeypatch: pytest.M
         assert await post(line) == TryAgain("dns: Name or service not known")
 
 
+async def test_a_server_that_comes_back_at_another_address_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is gone, then its name is, and then the name means another machine: no restart, and nothing is ambiguous."""
+    found = ["127.0.0.1"]
+
+    async def resolve(_: object, host: str, port: int, *__: object, **___: object) -> list[dict[str, object]]:
+        if not found:
+            raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+        of = {"hostname": host, "port": port, "family": socket.AF_INET, "proto": 0, "flags": socket.AI_NUMERICHOST}
+        return [of | {"host": each} for each in found]
+
+    monkeypatch.setattr("aiohttp.resolver.ThreadedResolver.resolve", resolve)
+    verdicts = []
+    async with serving() as server:
+        server.talk = answers(server, ACCEPTED)
+        port = server.port
+        wire = Wire(DestinationSettings(url=f"http://plausible.test:{port}/api/event"))
+        line = wire.line()
+        assert await post(line) == Delivered()
+    line.close()
+    for names, why in ((["127.0.0.1"], "connect"), ([], "dns")):
+        found[:] = names
+        async with asyncio.timeout(30):
+            while not verdicts or not verdicts[-1].reason.startswith(why):
+                verdicts.append(await line.open())
+                await asyncio.sleep(0.05)
+    elsewhere = Server(None)  # type: ignore[arg-type]
+    elsewhere.talk = answers(elsewhere, ACCEPTED)
+    listener = await asyncio.start_server(elsewhere.serve, "127.0.0.2", port)
+    found[:] = ["127.0.0.2"]
+    async with asyncio.timeout(30):
+        while (verdict := await post(line)) != Delivered():
+            verdicts.append(verdict)
+            await asyncio.sleep(0.05)
+    assert elsewhere.requests == [REQUEST]
+    assert not any(each.ambiguous for each in verdicts)
+    line.close()
+    await wire.close()
+    listener.close()
+
+
 async def test_a_connection_that_is_not_accepted_in_time_is_tried_again() -> None:
     """timeout.connect bounds it; nothing was sent."""
     with socket.socket() as deaf:
