@@ -71,7 +71,10 @@ def works(name: str) -> bool:
     """Tell whether an engine is there and runs: a client without its daemon does not."""
     if shutil.which(name) is None:
         return False
-    return subprocess.run([name, "info"], capture_output=True, timeout=60).returncode == 0
+    try:
+        return subprocess.run([name, "info"], capture_output=True, timeout=60).returncode == 0
+    except subprocess.TimeoutExpired:
+        return False
 
 
 def copy_checkout(place: Path) -> None:

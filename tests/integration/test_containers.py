@@ -222,7 +222,7 @@ def test_the_page_works_as_it_is_written(engine, image, place, wait_until):
             until_it_says(engine, command, each.told, wait_until)
     finally:
         engine.shell("docker compose --file config/compose/compose.yaml down --volumes", check=False)
-        engine.run("rm", "--force", "logship", check=False)
+        engine.run("rm", "--force", "--volumes", "logship", check=False)
         engine.run("volume", "rm", "logship", check=False)
 
 

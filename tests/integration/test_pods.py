@@ -79,7 +79,7 @@ class Kubelet:
         """Remove the containers; volumes of the node stay."""
         every = [*self.pod.get("initContainers", []), *self.pod["containers"]]
         for name in [*(_called(each["name"]) for each in every), "logship-test-pause"]:
-            self._engine.run("rm", "--force", name, check=False)
+            self._engine.run("rm", "--force", "--volumes", name, check=False)
 
     def probe(self, name: str, kind: str) -> bool:
         """Ask what a probe asks, from the outside, as the kubelet does."""
@@ -208,7 +208,7 @@ def arrived(engine: Engine, image: str) -> Iterator[Receiver]:
     words = ("run", "--detach", "--name", "logship-test-receiver", "--network", NETWORK, "--no-healthcheck")
     engine.run(*words, image, "receive", "--listen", "0.0.0.0:8000", "--keep-addresses")
     yield Receiver(engine)
-    engine.run("rm", "--force", "logship-test-receiver", check=False)
+    engine.run("rm", "--force", "--volumes", "logship-test-receiver", check=False)
     engine.run("network", "rm", NETWORK, check=False)
 
 
