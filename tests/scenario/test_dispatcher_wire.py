@@ -698,6 +698,40 @@ async def test_a_certificate_for_another_name_is_a_wrong_setup(certificate: Path
             assert isinstance(await post(line), Misconfigured)
 
 
+async def test_a_certificate_that_has_expired_is_a_wrong_setup(certificate: Path, tmp_path: Path) -> None:
+    """Trusted and theirs, but of the year before last: the text says so, and nothing is sent."""
+    expired = _expired(certificate, tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(expired, certificate)
+    async with serving(tls=context) as server:
+        url = f"https://localhost:{server.port}/api/event"
+        async with line_to(server, url=url, tls=TlsSettings(ca_file=expired)) as line:
+            verdict = await post(line)
+        assert isinstance(verdict, Misconfigured)
+        assert "certificate has expired" in verdict.detail
+        assert "renew it" in verdict.detail
+        assert server.requests == []
+
+
+def _expired(key: Path, folder: Path) -> Path:
+    """Return a certificate for localhost with a key of ours that was good for a day in 2024."""
+    (folder / "index").touch()
+    (folder / "ca.cnf").write_text(
+        f"[ca]\ndefault_ca = d\n[d]\ndatabase = {folder}/index\nnew_certs_dir = {folder}\ndefault_md = sha256\n"
+        f"policy = p\nx509_extensions = v\nrand_serial = yes\n[p]\ncommonName = supplied\n"
+        "[v]\nsubjectAltName = DNS:localhost\n"
+    )
+    for command in (
+        ("req", "-new", "-key", key, "-subj", "/CN=localhost", "-out", folder / "request"),
+        (
+            *("ca", "-batch", "-selfsign", "-config", folder / "ca.cnf", "-keyfile", key, "-in", folder / "request"),
+            *("-startdate", "20240101000000Z", "-enddate", "20240102000000Z", "-out", folder / "expired.pem"),
+        ),
+    ):
+        subprocess.run(("openssl", *command), check=True, capture_output=True)
+    return folder / "expired.pem"
+
+
 async def test_tls_to_a_plain_port_is_tried_again_and_never_falls_back() -> None:
     """It may be a server that is just starting; plain text is no way out."""
     seen = b""
