@@ -27,7 +27,7 @@ KEYS: Keys = {
 _LINE = re.compile(
     rb"(?P<cache_status>[A-Z-]*)\|(?P<status_code>\d+)\|(?P<timestamp>\d+)\|(?P<bytes_sent>\d+)\|(?P<pull_zone_id>\d+)"
     rb"\|(?P<remote_ip>[0-9A-Fa-f.:]+)\|(?P<referer_url>-?|[^|]*(?:\|(?!https?://)[^|]*)*)"
-    rb"\|(?P<scheme>https?)://(?P<host>[^/|?#]+)(?P<target>[^|]*(?:\|(?![A-Z0-9]{1,5}\|)[^|]*)*)"
+    rb"\|(?P<scheme>https?)://(?P<host>[^/|?#]++)(?P<target>[^|]*(?:\|(?![A-Z0-9]{1,5}\|)[^|]*)*)"
     rb"\|(?P<edge_location>[A-Z0-9]{1,5})\|(?P<user_agent>.*)\|(?P<request_id>[0-9A-Za-z-]*)\|(?P<country_code>[A-Z0-9-]*)",
     re.DOTALL,
 )

@@ -59,7 +59,7 @@ _CLF = re.compile(
 _QUOTED = re.compile(rb'"([^"]*)"')
 _TLS = re.compile(rb"[^ ]+ (?P<ssl_fc_sni>[^ /]*)/(?P<ssl_version>[^ /]*)/(?P<ssl_cipher>[^ /]*)")
 _DATE = re.compile(rb"(\d\d)/([A-Z][a-z]{2})/(\d{4}):(\d\d:\d\d:\d\d(?:\.\d+)?)(?: \+0000)?")
-_LATER_HTTP = re.compile(rb"([^ ]+) (https?)://([^ /?]+)(.*)( HTTP/[23][^ ]*)", re.DOTALL)
+_LATER_HTTP = re.compile(rb"([^ ]+) (https?)://([^ /?]++)(.*)( HTTP/[23][^ ]*)", re.DOTALL)
 _ESCAPE = re.compile(rb"#([0-9A-F]{2})")
 _BRACES = re.compile(r"haproxy((?:\s*\{[^{}]*\}){1,2})")
 # Only what can be nothing else. An address alone may be the Host header as well as X-Forwarded-For: it has to be named.

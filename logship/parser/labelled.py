@@ -188,7 +188,8 @@ class Reader:
     def _sheet(self, lines: Sequence[bytes]) -> Sheet | None:
         """Take apart the lines that are plain requests with the same labels, or with labels that are given."""
         loaded = self._plain_all(lines)
-        fits = self._fitting(loaded, nested=b"".join(lines).count(b"{") != len(lines))
+        braces = b"".join(lines).count(b"{")  # each object has one, what is inside of it others
+        fits = self._fitting(loaded, nested=braces > sum(isinstance(each, dict) for each in loaded))
         found = cast(list[dict[str, Any]], list(compress(loaded, fits)))
         if len(found) < WORTH_IT:
             return None

@@ -129,6 +129,16 @@ def test_lines_with_labels_make_a_block_without_those_that_are_no_requests(forma
     assert [*sheet.keys] == [sheet.outline(0)[0]] * 23
 
 
+def test_lines_without_braces_hide_no_object_inside_of_another_line():
+    """As many braces as lines do not mean one in each: what is inside is found whatever text stands between."""
+    here = parser("nginx_json", "none")
+    entry = JSON_LINES["nginx_json"].replace(b"}", b', "request_headers": {"User-Agent": "Mozilla/5.0"}}')
+    lines = [entry, b"started"] * 20
+    sheet = here.block.some(lines)
+    found = [here.parse(entry)] * 20 if sheet is None else [here.record(sheet.outline(at)) for at in range(20)]
+    assert {each.user_agent for each in found} == {"Mozilla/5.0"}
+
+
 def test_values_with_escapes_make_a_block():
     """A quote in a User-Agent is no reason to look at its line alone, however the server writes it."""
     here = parser()

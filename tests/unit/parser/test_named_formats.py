@@ -275,3 +275,26 @@ def test_traefiks_client_may_be_a_chain() -> None:
     found = record.Parser(formats.compile("traefik"), rule).parse(line.encode())
     assert isinstance(found, Record)
     assert found.client_ip == "198.51.100.9"
+
+
+_LONG = 40_000  # tried at each of as many places, it would take minutes
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        (
+            "haproxy",
+            b"10.0.1.2:33317 [06/Feb/2009:12:14:14.655] in static/srv1 10/0/30/69/109 200 2750 - - ---- 1/1/1/1/0 0/0"
+            b' "GET http://' + b"a" * _LONG + b"/" + b" " * _LONG + b' HTTP/1.1"',
+        ),
+        (
+            "bunny",
+            b"HIT|200|1760104536123|512|123|203.0.113.7|-|https://" + b"a" * _LONG + b"|" * _LONG + b"|DE|ua|no_id|DE",
+        ),
+    ],
+)
+def test_a_host_of_any_length_is_read_once(name: str, line: bytes) -> None:
+    """What a visitor writes for a host cannot stall whoever reads its line."""
+    parser = record.Parser(formats.compile(name), client.ClientRule([]))
+    assert isinstance(parser.parse(line), Record | Unparsed)
