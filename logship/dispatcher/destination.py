@@ -263,9 +263,9 @@ class Destination:
 
     async def _make_room(self, rest: Sequence[Delivery]) -> bool:
         """Wait until there is room. False: the rest has found its end elsewhere, there is nothing to queue."""
-        if self._full_since is None:
-            self._full_since = self._clock()
         while self._held >= self._capacity and not self._ended:
+            if self._full_since is None:  # at first; or there was room, until a reload made the queue smaller
+                self._full_since = self._clock()
             self._room.clear()
             patience = self._patience()
             if patience > 0.0:

@@ -141,20 +141,23 @@ class Lane:
         return max(0.0, self._turn - now) if self._turn is not None else 0.0
 
     def _choose(self) -> None:
-        """Bring those to the head who stand aside and are due, or have nobody before them."""
+        """Bring those to the head who stand aside and are due, or have nobody before them.
+
+        While the gate is closed they let everybody else probe first: they have had an answer, and it was none.
+        """
         queue, aside = self.queue, self._aside
         if self._failures:
             return
         while queue and (visitor := _visitor(queue[0])) in aside:
             aside[visitor].deliveries.append(queue.popleft())
         first = min(aside, key=lambda visitor: aside[visitor].not_before)
-        if not queue or aside[first].not_before <= self._terms.clock():
+        if not queue or (self._terms.gate.cause is None and aside[first].not_before <= self._terms.clock()):
             self._call_back(first)
 
     def _step_aside(self, delivery: Delivery) -> bool:
         """Let others go first while the head waits for its own next attempt. False: there is nobody who could."""
         visitor, now = _visitor(delivery), self._terms.clock()
-        if self._terms.gate.cause is not None or now >= self.not_before:
+        if now >= self.not_before:
             return False
         others = any(_visitor(each) != visitor and _visitor(each) not in self._aside for each in self.queue)
         if not others and all(each.not_before > now for each in self._aside.values()):

@@ -236,6 +236,24 @@ async def test_an_event_that_is_never_taken_holds_up_nobody_but_its_visitor(api:
     assert api.together_of_one_visitor == 1
 
 
+@pytest.mark.parametrize("status", [403, 500])
+async def test_one_event_that_closed_the_gate_in_a_quiet_hour_lets_the_next_visitors_probe(
+    api: Api, desk: Open, status: int
+) -> None:
+    """Nobody else was there to show that the API works. Who comes later, by the same lane, shows it."""
+
+    async def answer(_: web.Request, body: dict[str, Any]) -> web.Response:
+        return web.Response(status=status) if serial(body) == 0 else accepted()
+
+    api.answer = answer
+    async with desk(connections=1) as it:
+        await it.destination.add([delivery(0, 0)])
+        await it.until(lambda: it.destination.status()["state"] != "ok")
+        await it.destination.add([delivery(number, number % 7) for number in range(1, 50)])
+        await it.settled(42)
+    assert api.serials() == [number for number in range(1, 50) if number % 7]
+
+
 async def test_those_who_stand_aside_are_taken_along_by_a_stop_and_a_reload(api: Api, desk: Open) -> None:
     """Their backoff is cut short by a stop; new lanes get them in order."""
     broken = True
@@ -278,6 +296,23 @@ async def test_add_waits_while_two_batches_are_held(api: Api, desk: Open) -> Non
         let_go.set()
         await adding
         await it.settled(200)
+
+
+async def test_a_reload_that_makes_the_queue_smaller_at_the_moment_of_room_does_not_stop_reading(
+    api: Api, desk: Open
+) -> None:
+    """Whoever waits for room was told of it, finds none, and is told again."""
+    async with desk(connections=1, batch=BatchSettings(max_events=10)) as it:
+        url = str(api.server.make_url("/api/event"))
+
+        def ack(deliveries: Sequence[Delivery], outcome: Outcome) -> None:
+            it.ack(deliveries, outcome)
+            if len(it.acks) == 5:  # of 20 that were held: there is room, and who waits for it has not run yet
+                it.destination.apply(DestinationSettings(url=url, connections=1, batch=BatchSettings(max_events=1)))
+
+        it.destination._ack = ack
+        await it.destination.add(deliveries(40))
+        await it.settled(40)
 
 
 async def test_a_batch_waits_for_company_no_longer_than_it_may(api: Api, desk: Open) -> None:
