@@ -299,7 +299,6 @@ def _parse(data: bytes) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise _DamagedError("not a JSON object")
     return document
-    return document
 
 
 def _canonical(document: dict[str, Any]) -> bytes:
