@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
+import logging
 import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -34,6 +35,9 @@ log = structlog.get_logger(__name__)
 _CONNECTIONS = 64  # Prometheus, probes and a few people need a dozen; one more takes the place of the oldest
 _PATIENCE = 30.0  # seconds in which a request's head has to come and its answer to be taken
 _KEEP_ALIVE = 25.0  # seconds; below _PATIENCE, so that idle connections end in good order
+
+# What aiohttp says of requests that are none: whoever reaches the port could fill our log with it.
+_UNHEARD = logging.Logger("logship.admin.requests", logging.CRITICAL + 1)
 
 _HEADERS = {
     "Cache-Control": "no-store",
@@ -60,7 +64,7 @@ async def serve(settings: AdminSettings, watched: Watched, *, patience: float = 
     """Listen while the context lasts. Raise LogshipError when the address cannot be had."""
     connections = _Connections(patience)
     answer = connections.patiently(answers(watched, settings))
-    server = Server(answer, access_log=None, keepalive_timeout=_KEEP_ALIVE)
+    server = Server(answer, access_log=None, logger=_UNHEARD, keepalive_timeout=_KEEP_ALIVE)
     try:
         loop = asyncio.get_running_loop()
         listening = await loop.create_server(lambda: _Bounded(server(), connections), settings.host, settings.port)
@@ -104,7 +108,11 @@ def answers(watched: Watched, settings: AdminSettings) -> Answer:
             return Response(text=f"not here; try {', '.join(paths)}\n", status=404, headers=_HEADERS)
         if request.method not in ("GET", "HEAD"):
             return Response(text="only to be read\n", status=405, headers=_HEADERS | {"Allow": "GET, HEAD"})
-        return view()
+        try:
+            return view()
+        except Exception:
+            log.exception("admin.failed", path=request.path)
+            return Response(text="failed, and logship's log says why\n", status=500, headers=_HEADERS)
 
     return answer
 

@@ -267,6 +267,28 @@ async def test_a_large_body_is_not_read(watched):
         writer.close()
 
 
+@pytest.mark.parametrize("head", [b"GET /healthz HTTP/1.1\r\nX: " + b"y" * 20_000, b"GET / HTTP/1.1\r\n\x00: \r\n\r\n"])
+async def test_a_request_that_is_none_leaves_nothing_in_the_log(watched, caplog, head):
+    """Whoever reaches the port could fill the log, and each line would have an address."""
+    async with served(watched) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(head)
+        assert b" 400 " in await reader.readline()
+        writer.close()
+    assert caplog.records == []
+
+
+async def test_a_view_that_fails_says_why_in_the_log_and_there_alone(client, watched):
+    """The others go on."""
+    watched.status = lambda: {}["files"]
+    with capture_logs() as logs:
+        answer = await client.get("/status")
+        assert (answer.status, "KeyError" in await answer.text()) == (500, False)
+    assert [(each["event"], each["path"], each["log_level"]) for each in logs] == [("admin.failed", "/status", "error")]
+    assert logs[0]["exc_info"]
+    assert (await client.get("/healthz")).status == 200
+
+
 async def test_an_address_in_use_is_a_clear_error(watched):
     """The message names the address and what to do."""
     async with served(watched) as port:
