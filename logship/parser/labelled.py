@@ -28,6 +28,7 @@ Keys = Mapping[str, Sequence[str]]
 
 _ABSENT = frozenset((b"", b"-"))
 _LAYOUTS = 64  # a log has few sets of keys
+_LABELS = 256  # of a line; sets with more are a stranger's, who writes bars into a captured header, and not remembered
 _DEEPEST = 4  # objects inside of objects
 _KEYS: Callable[[Sequence[bytes]], tuple[bytes, ...]] = itemgetter(*(FACTS.index(name) for name in KEY_FACTS))
 _KEY_NUMBERS = tuple(FACTS.index(name) for name in KEY_FACTS)
@@ -165,10 +166,11 @@ class Reader:
         """Return where facts are in lines with these labels: given keys are looked for where they can be."""
         plan = self._plans.get(labels)
         if plan is None:
-            if len(self._plans) >= _LAYOUTS:
-                self._plans.clear()
-            facts = _guessed(labels) if self._keys is None else self._keys
-            plan = self._plans[labels] = self._complete(facts, labels)
+            plan = self._complete(_guessed(labels) if self._keys is None else self._keys, labels)
+            if len(labels) <= _LABELS:
+                if len(self._plans) >= _LAYOUTS:
+                    self._plans.clear()
+                self._plans[labels] = plan
         return plan
 
     def _complete(self, facts: Sequence[Paths], labels: Sequence[Path]) -> Plan:

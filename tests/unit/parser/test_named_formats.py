@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import tracemalloc
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -298,3 +301,22 @@ def test_a_host_of_any_length_is_read_once(name: str, line: bytes) -> None:
     """What a visitor writes for a host cannot stall whoever reads its line."""
     parser = record.Parser(formats.compile(name), client.ClientRule([]))
     assert isinstance(parser.parse(line), Record | Unparsed)
+
+
+def test_labels_that_strangers_make_are_not_remembered() -> None:
+    """Each bar in a captured header is another label; a hundred kilobytes for each line would be kept."""
+    parser = record.Parser(formats.compile("haproxy"), client.ClientRule([]))
+    line = DOCUMENTED["haproxy"][1].encode()
+    kept = _kept(lambda: [parser.parse(line.replace(b"1wt.eu", b"|" * number)) for number in range(2000, 2020)])
+    assert kept < 1_000_000
+
+
+def _kept(work: Callable[[], object]) -> int:
+    """Return how many bytes are still there when something was done."""
+    tracemalloc.start()
+    try:
+        work()
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
