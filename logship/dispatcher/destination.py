@@ -156,6 +156,7 @@ class Destination:
         """Go on under new settings, with new connections, after the attempts that are under way."""
         if settings == self._settings and settings.tls.ca_file is None:  # that file's content may be new
             return
+        self._spread()  # what waits for company is older than what may not have to wait any more
         keeps_hold = self._gate.cause == RETRY_AFTER and settings.url == self._settings.url
         hold = self._gate.not_before if keeps_hold else None
         self._use(settings)

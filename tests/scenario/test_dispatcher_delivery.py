@@ -781,6 +781,17 @@ async def test_reload_takes_queued_events_to_the_new_address_in_order(api: Api, 
     assert api.together_of_one_visitor == 1
 
 
+async def test_reload_lets_nobody_overtake_what_waits_for_company(api: Api, desk: Open) -> None:
+    """What is added after `max_wait` was taken away comes after what it held back."""
+    batch = BatchSettings(max_events=10, max_wait=300.0)
+    async with desk(batch=batch) as it:
+        await it.destination.add([delivery(1)])
+        it.destination.apply(DestinationSettings(url=str(api.server.make_url("/api/event")), retry=FAST))
+        await it.destination.add([delivery(2)])
+        await it.settled(2)
+    assert api.serials() == [1, 2]
+
+
 async def test_reload_lets_an_attempt_under_way_finish(api: Api, desk: Open) -> None:
     """Its answer settles it: sending it again under the new settings would count it twice."""
     let_go = asyncio.Event()
