@@ -430,7 +430,9 @@ class Strainer:
 
     def _judge_anew(self, row: Outline, unknown: frozenset[str]) -> str | Kin:
         record = self.parser.glimpse(row)
-        return self._table.prejudge(record, unknown) or Kin(record, unknown)
+        reason = self._table.prejudge(record, unknown)
+        record.user_agent = None  # what is remembered would hold it, and strangers write it at any length
+        return reason or Kin(record, unknown)
 
     def _remember(self, key: Key, verdict: str | Kin) -> None:
         if len(self._verdicts) >= _REMEMBERED:
@@ -441,6 +443,7 @@ class Strainer:
         """Find what is decided when the class of the User-Agent is known."""
         kin.record.user_agent = text_of(agent)
         reason = kin.fates[kind] = self._table.prejudge(kin.record, kin.unknown - {"bot"}) or ""
+        kin.record.user_agent = None
         return reason
 
     def _alike(self, row: Outline, kind: str, kin: Kin) -> Alike:
@@ -453,6 +456,7 @@ class Strainer:
         if kind != alike.kind:
             alike.record.user_agent = text_of(row[1])
             alike.kind, alike.fate = kind, self._judge_kind(alike.record, kind, kin)
+            alike.record.user_agent = None
         return alike
 
     def _judge_kind(self, record: Record, kind: str, kin: Kin) -> str | Course | None:

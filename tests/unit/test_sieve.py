@@ -151,6 +151,18 @@ def test_what_a_stranger_writes_at_length_is_not_remembered(what):
     assert held < 400_000
 
 
+def test_a_long_user_agent_is_not_remembered_with_its_request():
+    """Each request that is new brings one: eight kilobytes of each would soon be all our memory."""
+    sieving = sieve()
+    sieving.sift(chunk(line() * 20), NOW)
+    tracemalloc.start()
+    for at in range(400):
+        sieving.sift(chunk(line(f"/page{at}", FIREFOX + "x" * 8000)), NOW)
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held < 1_000_000
+
+
 def test_the_format_is_found_out_and_nothing_is_consumed():
     """Detection looks at the very lines that are then sifted."""
     detecting = sieve(format_=None)
