@@ -51,9 +51,9 @@ faults: $(VENV)/.dev packages ## two hundred kills, minutes of torment and a jud
 	LOGSHIP_LIVES=20 $(BIN)/pytest --timeout 1800 $(PYTEST_ARGS) tests/property/test_source_follow.py
 	$(BIN)/pytest -m "slow or faults" -rs -s --timeout 1800 $(PYTEST_ARGS)
 
-build: $(VENV)/.dev ## wheel and sdist in dist/
+build: $(VENV)/.runtime ## wheel and sdist in dist/
 	rm -rf dist
-	$(BIN)/python -m build --no-isolation --outdir dist .
+	$(BIN)/hatchling build -d dist
 
 packages: ## Debian packages of the system tests, when missing
 	@.ci/packages
