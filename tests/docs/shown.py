@@ -30,6 +30,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 
 LEFT_OUT = {
     r"^apt ": "changes the machine",
+    r"^ln .*/usr/local/bin": "changes the machine",
     r"^make ": "makes an environment from the package index; .ci/run does it",
     r"^python3 -m venv |/pip ": "fetches packages; .ci/run installs a wheel into an empty environment",
     r"cyclonedx": "fetches packages",
