@@ -835,7 +835,9 @@ def _text(path: Path) -> str:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except FileNotFoundError as error:
-        raise tree.MalformedError("does not exist; name another with -c") from error
+        raise tree.MalformedError(
+            "does not exist; name another with -c, or let `logship init -o FILE` write one"
+        ) from error
     except OSError as error:
         raise tree.MalformedError(f"cannot be read: {error.strerror}") from error
     if len(data) > MAX_BYTES:

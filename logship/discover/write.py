@@ -97,7 +97,7 @@ def _next(sources: Sequence[Source], path: str) -> Iterator[str]:
     yield "# Next:"
     for number, step in enumerate(steps, 1):
         yield from _comment(f"  {number}. {step}", "")
-    yield "# Then put it at /etc/logship/logship.yaml, and run logship. Every key: docs/configuration.md."
+    yield "# It belongs at /etc/logship/logship.yaml; then run logship. Every key: docs/configuration.md."
 
 
 def _notes(notes: Iterable[str]) -> Iterator[str]:
@@ -156,14 +156,14 @@ def _unfinished(source: Source) -> list[str]:
     now = replace(source, name="", format="", origin="", behind_proxy=False)
     later = replace(source, site=_PLACEHOLDER, name="", path=(), exclude=(), hosts=())
     ask = [line if line.startswith("    #") else f"    # {line[4:]}" for line in _lines(later)]
-    told = _comment(f"Until then no event comes of it. {_UNTIL[source.needs]}", "  ")
+    told = _comment(_UNTIL[source.needs], "  ")
     return ["", *said, *told, *_keys(now), *(ask if source.needs == "site" else [])]
 
 
 _PLACEHOLDER = "https://example.com"
 _UNTIL = {
-    "site": "Then take the # from before the keys below.",
-    "host": "Then the lines tell, and what is set here is enough.",
+    "site": "Take the keys below out of their comment as well; until then no event comes of it.",
+    "host": "Until then no event comes of it. Then the lines tell, and what is set here is enough.",
 }
 
 

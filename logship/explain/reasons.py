@@ -27,7 +27,7 @@ _KNOWN: Mapping[str, tuple[str, str]] = {
     "referrer_spam": (PERSON, "with a referrer that is on the list of spammers"),
     "repeated": (RULES, "the same event of the same visitor again, which a rule counts once"),
     "no_client_ip": (PERSON, "without the visitor's address"),
-    "host": (RULES, "for a host that is not among yours"),
+    "host": (RULES, "for a host that is not among yours, or for none, and there is no `site`"),
     "no_rule": (RULES, "taken by none of the rules"),
     "rule": (RULES, "taken by a rule of yours that drops"),
     "sampled": (RULES, "of visitors outside the sample"),

@@ -634,7 +634,7 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path, data: bytes, expected
 
 def test_a_file_that_cannot_be_read_is_a_problem_like_any_other(tmp_path: Path) -> None:
     """No traceback for a missing file or a directory."""
-    with pytest.raises(ConfigError, match=r"nowhere.yaml: does not exist; name another with -c"):
+    with pytest.raises(ConfigError, match=r"nowhere.yaml: does not exist; name another with -c, or let `logship init"):
         settings.load(tmp_path / "nowhere.yaml", {})
     found, problems = settings.read_file(tmp_path, {"STATE_DIRECTORY": "/s"})
     assert [problem.message for problem in problems] == ["cannot be read: Is a directory"]

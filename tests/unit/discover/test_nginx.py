@@ -287,6 +287,13 @@ def test_a_server_without_a_real_name_has_no_site(nginx, names: str) -> None:
     assert "site: unknown" in written.prose
 
 
+def test_a_source_without_a_site_says_what_is_left_to_do(nginx) -> None:
+    """The steps come in the order in which they are taken, and what happens until then last."""
+    told = nginx("server { server_name _; }").prose
+    assert told.index("Put in the site's address.") < told.index("Take the keys below out of their comment as well")
+    assert "; until then no event comes of it." in told
+
+
 def test_redirects_are_no_site(nginx) -> None:
     """Blocks that only send elsewhere do not make a shared log ambiguous: none of their lines is a page."""
     written = nginx("""
