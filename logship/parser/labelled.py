@@ -191,7 +191,7 @@ class Reader:
         """Take apart the lines that are plain requests with the same labels, or with labels that are given."""
         loaded = self._plain_all(lines)
         braces = b"".join(lines).count(b"{")  # each object has one, what is inside of it others
-        fits = self._fitting(loaded, nested=braces > sum(isinstance(each, dict) for each in loaded))
+        fits = self._fitting(loaded, nested=braces > list(map(type, loaded)).count(dict))
         found = cast(list[dict[str, Any]], list(compress(loaded, fits)))
         if len(found) < WORTH_IT:
             return None

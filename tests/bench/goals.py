@@ -19,9 +19,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 from tests.bench import job, plots, programs, report, target
@@ -124,18 +125,24 @@ async def latency(root: Path, lines: int = 500, gaps: tuple[float, ...] = _IDLE_
         path = config(root, f"http://127.0.0.1:{port}", f"path: {log}, site: https://example.com", admin)
         process, _ = await asyncio.to_thread(start, path, admin)
         try:
+            await _append(log, lines, 0.0)  # the first line of a life waits for what only lines need: not measured
+            await _until(lambda: lines in arrived)
             appended = [await _append(log, number, dice.choice(gaps)) for number in range(lines)]
-            deadline = time.monotonic() + 10
-            while len(arrived) < lines and time.monotonic() < deadline:
-                await asyncio.sleep(0.05)
+            await _until(lambda: len(arrived) > lines)
         finally:
             await asyncio.to_thread(stop, process)
-    if len(arrived) != lines:
-        raise RuntimeError(f"{len(arrived)} of {lines} events arrived")
+    if len(arrived) != lines + 1:
+        raise RuntimeError(f"{len(arrived)} of {lines + 1} events arrived")
     delays = sorted(1000 * (arrived[number] - at) for number, at in enumerate(appended))
     p50, p99 = delays[lines // 2], delays[lines * 99 // 100]
     what = f"append to request on the wire, every {1000 * gaps[0]:g} to {1000 * gaps[-1]:g} ms"
     return Figure(what, f"p50 {p50:.1f} ms, p99 {p99:.1f} ms", "p50 ≤ 5 ms, p99 ≤ 25 ms")
+
+
+async def _until(true: Callable[[], bool], seconds: float = 10.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not true() and time.monotonic() < deadline:
+        await asyncio.sleep(0.05)
 
 
 async def _append(log: Path, number: int, gap: float) -> float:
@@ -231,11 +238,15 @@ def growth(root: Path, nginx: target.Target, lines: int = 200_000, most: int = 1
 
 
 def _spread(directory: Path, lines: int, files: int) -> job.Job:
+    """Deal the same lines out to so many files."""
     directory.mkdir()
-    written = [job.write(directory / f"{n}.log", lines // files, seed=n) for n in range(files)]
-    return job.Job(
-        directory / "*.log", lines, sum(w.size for w in written), sum(w.pageviews for w in written), written[0].mix
-    )
+    written = job.write(directory / "whole", lines)
+    with written.path.open("rb") as whole:
+        dealt = [b"".join(islice(whole, lines // files)) for _ in range(files)]
+    written.path.unlink()
+    for number, part in enumerate(dealt):
+        (directory / f"{number}.log").write_bytes(part)
+    return replace(written, path=directory / "*.log")
 
 
 def _rules(number: int) -> str:
