@@ -41,6 +41,7 @@ from logship.tap import Tap
 log = structlog.get_logger(__name__)
 
 _NEWS_EVERY = 60.0  # seconds between two log lines on the same kind of thing; the counters have them all
+_SAVE_AT_REST = 10.0  # seconds; where nothing was read or settled, all that is new is when a file was seen last
 SAVE_EVERY = 1.0  # seconds; the contract promises that a checkpoint is at most 2 s behind what has settled
 
 
@@ -322,8 +323,15 @@ class Pipeline:
         # taken for the history of a source that nobody knows.
         await self._tailer.ready.wait()
         while True:
+            changes, saved_at = self._changes(), time.monotonic()
             await self._save()
             await asyncio.sleep(SAVE_EVERY)
+            while self.saved and self._changes() == changes and time.monotonic() < saved_at + _SAVE_AT_REST:
+                self._metrics.oldest_unsettled.set(self._oldest_unsettled())
+                await asyncio.sleep(SAVE_EVERY)
+
+    def _changes(self) -> tuple[int, frozenset[str]]:
+        return self._ledger.changes, self._tailer.sources
 
     async def _save(self) -> None:
         """Save the watermarks. A disk that is full or read-only is survived: the old checkpoint holds, we try again."""

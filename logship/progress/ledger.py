@@ -82,6 +82,7 @@ class Ledger:
     """Open spans of every file being read, by FileKey. Single-threaded; every call is O(1), amortised, per span."""
 
     def __init__(self) -> None:
+        self.changes = 0  # so far: what is saved of files that lie still need not be saved again
         self._files: dict[int, _File] = {}
         self._last = 0  # FileKeys ascend
 
@@ -92,6 +93,7 @@ class Ledger:
         """
         if file in self._files:
             raise ValueError(f"file {file} has begun already")
+        self.changes += 1
         self._files[file] = _File(read_to=offset, known=known)
         self._last = max(self._last, file)
 
@@ -113,6 +115,7 @@ class Ledger:
         if start != entry.read_to or end < start:
             raise ValueError(f"file {file} is read to {entry.read_to}, and {start} to {end} does not follow")
         spans = _tile(file, start, end, parts)
+        self.changes += 1
         entry.read_to = end
         if entry.known is not None and entry.known.end <= end:
             entry.known = None
@@ -126,6 +129,7 @@ class Ledger:
 
     def settle(self, spans: Iterable[Span]) -> None:
         """Settle one delivery of each span. Ignored where its file was ended; once too often is a ValueError."""
+        self.changes += 1
         files, touched = self._files, set()
         for span in spans:
             file, parts = span.file, span.parts
@@ -178,6 +182,7 @@ class Ledger:
 
     def end(self, file: int) -> None:
         """Forget a file. Its spans that are still out may be settled later, to no effect."""
+        self.changes += 1
         self._files.pop(file, None)
 
 

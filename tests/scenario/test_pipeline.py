@@ -1,5 +1,6 @@
 """The whole path in one process: a real file, the real stages, the embedded receiver on loopback."""
 
+import asyncio
 import socket
 from collections import Counter
 from dataclasses import replace
@@ -34,6 +35,28 @@ async def test_a_page_view_written_while_running_arrives(world):
     async with world.running():
         world.write("/a", "/style.css", "/b")
         await world.until(lambda: arrived(world, 2))
+    assert await world.paths() == ["/a", "/b"]
+
+
+async def test_what_lies_still_is_not_saved_again(world, monkeypatch):
+    """A thousand quiet files cost no disk and next to no processor; what settles then is saved as soon as ever."""
+    monkeypatch.setattr("logship.pipeline.SAVE_EVERY", 0.01)
+    monkeypatch.setattr("logship.pipeline._SAVE_AT_REST", 1000.0)
+    saved = []
+    async with world.running() as pipeline:
+        save = pipeline._checkpoint.save
+
+        def note(positions, sources):
+            save(positions, sources)
+            saved.append(sum(each.offset for each in positions))
+
+        monkeypatch.setattr(pipeline._checkpoint, "save", note)
+        for page in ("/a", "/b"):
+            world.write(page)
+            await world.until(lambda: saved and saved[-1] == world.log.stat().st_size)
+            number = len(saved)
+            await asyncio.sleep(0.3)  # room for thirty more
+            assert len(saved) <= number + 1
     assert await world.paths() == ["/a", "/b"]
 
 
