@@ -10,6 +10,9 @@ SECONDS_OF_DEMO ?= 20
 # PYTEST_ARGS narrows or widens: make test PYTEST_ARGS="tests/unit/router -x"
 PYTEST_ARGS ?=
 BENCH_ARGS  ?=
+# Its peers are Debian's builds, so logship runs on Debian's Python where there is one. Like that of Docker's images it is
+# built for speed (with profiles, linked as one); what pyenv builds by default takes a quarter more time.
+BENCH_PYTHON ?= $(firstword $(wildcard /usr/bin/python3) $(PYTHON))
 
 # Tests start logship a few hundred times: where Python may not keep what it compiled, it would compile each time.
 unexport PYTHONDONTWRITEBYTECODE
@@ -39,8 +42,8 @@ format: $(VENV)/.dev ## let ruff mend what it can
 docs: $(VENV)/.dev ## write the reference pages anew from the code
 	$(BIN)/python docs/generate.py
 
-bench: $(VENV)/.dev packages ## logship, syslog-ng and wrk side by side (see tests/bench/README.md)
-	$(BIN)/python -m tests.bench $(BENCH_ARGS)
+bench: .venv-bench/.runtime packages ## logship, syslog-ng and wrk side by side; BENCH=goals: the rest (tests/bench/README.md)
+	.venv-bench/bin/python -m tests.bench$(addprefix .,$(BENCH)) $(BENCH_ARGS)
 
 test-system: $(VENV)/.dev packages ## real nginx, Apache, logrotate, systemd tools and Chromium
 	$(BIN)/pytest -m "integration and not faults" -rs $(PYTEST_ARGS) tests/integration
@@ -59,7 +62,7 @@ packages: ## Debian packages of the system tests, when missing
 	@.ci/packages
 
 clean: ## remove what the targets above made
-	rm -rf $(VENV) .venv-tools dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-bench .venv-tools dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 # --- the environment ---------------------------------------------------------------------------------------------
 
@@ -76,6 +79,14 @@ $(VENV)/.runtime: requirements.txt requirements-build.txt pyproject.toml | $(VEN
 
 $(VENV)/.dev: requirements-dev.txt $(VENV)/.runtime
 	$(PIP) install --require-hashes --requirement requirements-dev.txt
+	@touch $@
+
+# Debian's Python makes environments without pip where python3-venv is not installed: another's pip serves it.
+.venv-bench/.runtime: requirements.txt requirements-build.txt pyproject.toml | $(VENV)/.created
+	$(BENCH_PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))'
+	$(BENCH_PYTHON) -m venv --without-pip .venv-bench
+	$(PIP) --python .venv-bench/bin/python install --require-hashes --requirement requirements.txt --requirement requirements-build.txt
+	$(PIP) --python .venv-bench/bin/python install --no-deps --no-build-isolation --editable .
 	@touch $@
 
 .venv-tools/.done: requirements-tools.txt
