@@ -78,6 +78,10 @@ class Daemon:
 
     async def run(self) -> None:
         """Run until stopped. Raise ConfigError or StateError when it cannot start."""
+        with self._signals():  # before anything is read: an edit of what was read by then is noticed
+            await self._run()
+
+    async def _run(self) -> None:
         self._in_use = self._edition.look()
         built = plan.load(self.config, Variables())
         loaded = built.settings
@@ -94,50 +98,53 @@ class Daemon:
                 once=self._once,
             )
             _spare_the_collector()
-            await self._run_pipeline(loaded)
+            self._running = asyncio.ensure_future(self._run_pipeline(loaded))  # before a signal could ask for its end
+            try:
+                await self._running
+            except asyncio.CancelledError:
+                if not self._forced:
+                    raise
 
     async def _run_pipeline(self, loaded: settings.Settings) -> None:
         async with contextlib.AsyncExitStack() as stack:
-            stack.enter_context(self._signals())
             if loaded.admin is not None and not self._once:
                 from logship import admin  # brings aiohttp's server, which `run --once` can do without
 
                 await stack.enter_async_context(admin.serve(loaded.admin, self))
             if not self._once:
                 await stack.enter_async_context(self.pipeline.tap.serve(loaded.state_dir))
-            running = asyncio.ensure_future(self.pipeline.run())
             side = [asyncio.ensure_future(self._report_to_manager())]
             if not self._once:
                 side.append(asyncio.ensure_future(self._watch_config(loaded)))
                 side.append(asyncio.ensure_future(self._note_rates()))
-            self._running = running
             log.info("logship.started", version=__version__, config=str(self.config), pid=os.getpid())
             try:
-                await running
-            except asyncio.CancelledError:
-                if not self._forced:
-                    raise
+                await self.pipeline.run()
             finally:
                 for task in side:
                     task.cancel()
                 self._manager.tell("STOPPING=1")
-        if not self._forced:
-            log.info("logship.stopped", unsettled_lines=self.pipeline.unsettled_at_stop)
+        log.info("logship.stopped", unsettled_lines=self.pipeline.unsettled_at_stop)
 
     # -- what may be asked of it
 
     def stop(self) -> None:
         """Stop cleanly; asked a second time, leave at once: what is in flight may then be sent again."""
         if self.pipeline.stopping:
-            self._forced = True
-            lines = self.pipeline.status()["unsettled_lines"]
-            told = "read and sent again at the next start; requests in flight may then be counted twice"
-            log.warning("stop.forced", lines=lines, help=told)
-            self._running.cancel()
+            self._leave()
             return
         log.info("stop.began", grace_period=self.pipeline.plan.settings.grace_period)
         self._manager.tell("STOPPING=1")
         self.pipeline.stop()
+
+    def _leave(self) -> None:
+        if self._forced or self.pipeline.leaving:
+            return  # a third signal must not cut short what makes the second one harmless: the last save
+        self._forced = True
+        lines = self.pipeline.status()["unsettled_lines"]
+        told = "read and sent again at the next start; requests in flight may then be counted twice"
+        log.warning("stop.forced", lines=lines, help=told)
+        self._running.cancel()
 
     def ready(self) -> bool:
         """Whether files are followed and every destination can deliver."""

@@ -81,6 +81,7 @@ class Pipeline:
         self.tap = Tap(time.monotonic)
         self.saved = True  # whether the last checkpoint reached the disk
         self.unsettled_at_stop = 0
+        self.leaving = False  # whether all that is left to do is to save
 
     async def run(self) -> None:
         """Follow, sift, deliver and remember, until stopped. Raise what no stage could deal with."""
@@ -99,9 +100,9 @@ class Pipeline:
                         task.cancel()
             except asyncio.CancelledError:
                 if self.stopping:  # a second signal cuts the waiting short; what is settled is saved all the same
-                    await self._save()
+                    await self._save_at_last()
                 raise
-            await self._save()
+            await self._save_at_last()
 
     def stop(self) -> None:
         """Stop in the order of the flow: read no more, settle what is in flight within the grace period, save."""
@@ -332,6 +333,10 @@ class Pipeline:
 
     def _changes(self) -> tuple[int, frozenset[str]]:
         return self._ledger.changes, self._tailer.sources
+
+    async def _save_at_last(self) -> None:
+        self.leaving = True
+        await self._save()
 
     async def _save(self) -> None:
         """Save the watermarks. A disk that is full or read-only is survived: the old checkpoint holds, we try again."""

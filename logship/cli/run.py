@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import signal
+import sys
 from pathlib import Path
 
 import click
@@ -29,6 +31,7 @@ def command(config: Path, once: bool, log_level: str, log_format: str) -> None:
     Logs go to standard error: coloured text on a terminal, JSON lines elsewhere. SIGTERM stops cleanly, a second one
     at once; SIGHUP, or saving the file, reloads the configuration.
     """
+    _listen_early()
     gc.disable()  # nothing of what is imported and built now is garbage; the daemon lets it run
     from logship import lean
 
@@ -46,3 +49,13 @@ def command(config: Path, once: bool, log_level: str, log_format: str) -> None:
     running = daemon.Daemon(config, once=once)
     with progress.of_daemon(running, enabled=once):
         uvloop.run(running.run())
+
+
+def _listen_early() -> None:
+    """Take signals while everything is imported. The daemon takes them over before it reads anything.
+
+    A hang-up asks for what comes anyhow: to read the configuration. A stop has nothing to stop, but it must be heard:
+    for the first process of a container, a signal that nobody listens for is lost.
+    """
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))

@@ -304,3 +304,91 @@ async def test_a_source_without_files_is_named(house):
     async with house.running():
         assert json.loads(await house.ask("/status"))["sources_without_files"] == ["blog"]
         assert "no file fits the path of: blog" in (await logship("status", "-c", house.config))[1]
+
+
+@contextlib.asynccontextmanager
+async def reading(house):
+    """Run the daemon as a process, and hold it up where it reads its configuration; written at the end, it goes on."""
+    os.mkfifo(house.config)
+    command = (Path(sys.executable).with_name("logship"), "run", "-c", house.config)
+    process = await asyncio.create_subprocess_exec(*map(str, command), stderr=asyncio.subprocess.PIPE)
+    try:
+        async with asyncio.timeout(60):
+            pipe = await opened(house.config)
+        house.config.unlink()
+        house.config.write_text(house.text)
+        yield process
+        pipe.write(house.text)
+        pipe.close()
+    except BaseException:
+        process.kill()
+        raise
+
+
+async def opened(pipe):
+    """Open a pipe for writing, once somebody reads of it."""
+    while True:
+        try:
+            return os.fdopen(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK), "w")
+        except OSError:
+            await asyncio.sleep(0.02)
+
+
+async def test_told_to_reload_while_it_starts(house):
+    """The signal comes while the configuration is read: it is read once more, and the daemon lives."""
+    async with reading(house) as process:
+        process.send_signal(signal.SIGHUP)
+    try:
+        async with asyncio.timeout(60):
+            async for line in process.stderr:
+                if json.loads(line)["event"] == "config.reloaded":
+                    break
+            process.terminate()
+            assert await process.wait() == 0
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+
+
+@pytest.mark.parametrize("signals", [1, 2])
+async def test_told_to_stop_while_it_starts(house, signals):
+    """However often, and before it has begun: it ends as one that was told to, without a complaint."""
+    async with reading(house) as process:
+        for _ in range(signals):
+            process.terminate()
+    async with asyncio.timeout(60):
+        _, told = await process.communicate()
+    assert process.returncode == 0
+    assert b"Traceback" not in told
+    assert b"stop." in told
+
+
+async def test_told_twice_to_stop_while_its_admin_server_starts(house):
+    """A name may take seconds to resolve: the second signal does not wait for it."""
+    house.config.write_text(house.text)
+    running = daemon.Daemon(house.config)
+    task = asyncio.ensure_future(running.run())
+    await asyncio.sleep(0)  # up to where it first has to wait
+    assert not running.following
+    running.stop()
+    running.stop()
+    await task
+
+
+@pytest.mark.parametrize(("sent", "event"), [("SIGHUP", "logship.stopped"), ("SIGTERM", None)])
+async def test_signals_while_it_is_imported(house, sent, event):
+    """A hang-up changes nothing, a stop ends it: not by the signal, which the first process of a container ignores."""
+    house.config.write_text(house.text)
+    code = f"""
+import os, signal, sys
+from logship import lean
+from logship.cli import main
+lean.import_connector = lambda: os.kill(os.getpid(), signal.{sent})
+sys.argv = ["logship", "run", "--once", "-c", "{house.config}"]
+main.main()
+"""
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stderr=asyncio.subprocess.PIPE)
+    async with asyncio.timeout(60):
+        _, told = await process.communicate()
+    assert process.returncode == 0
+    assert (event.encode() in told) if event else not told
