@@ -28,7 +28,7 @@ from aiohttp.web_server import Server
 
 from logship.errors import LogshipError
 from logship.metrics import CONTENT_TYPE, Metrics
-from logship.settings import AdminSettings
+from logship.settings.admin import AdminSettings
 
 log = structlog.get_logger(__name__)
 

@@ -19,7 +19,7 @@ from typing import Any
 
 import structlog
 
-from logship import __version__, differences, plan, settings
+from logship import __version__, differences, plan
 from logship.deadletter import DeadLetters
 from logship.edition import Contents, Edition
 from logship.environment import Variables
@@ -29,6 +29,7 @@ from logship.pipeline import Pipeline
 from logship.progress.checkpoint import Checkpoint
 from logship.rates import Rates
 from logship.servicemanager import ServiceManager
+from logship.settings.root import Settings
 
 log = structlog.get_logger(__name__)
 
@@ -105,7 +106,7 @@ class Daemon:
                 if not self._forced:
                     raise
 
-    async def _run_pipeline(self, loaded: settings.Settings) -> None:
+    async def _run_pipeline(self, loaded: Settings) -> None:
         async with contextlib.AsyncExitStack() as stack:
             if loaded.admin is not None and not self._once:
                 from logship import admin  # brings aiohttp's server, which `run --once` can do without
@@ -230,7 +231,7 @@ class Daemon:
 
     # -- the configuration
 
-    async def _watch_config(self, running: settings.Settings) -> None:
+    async def _watch_config(self, running: Settings) -> None:
         """Notice a saved edit, an editor's rename, a swapped link or SIGHUP, in the file or in one that it names."""
         seen = self._in_use
         while True:
@@ -255,7 +256,7 @@ class Daemon:
                 return found
             found = again
 
-    async def _reload(self, running: settings.Settings, found: Contents) -> settings.Settings:
+    async def _reload(self, running: Settings, found: Contents) -> Settings:
         """Read and build in a thread, and apply; or leave everything as it is and say where the file is broken."""
         self._manager.tell("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
         try:
@@ -275,13 +276,13 @@ class Daemon:
         finally:
             self._manager.tell("READY=1")
 
-    def _keep_what_needs_restart(self, running: settings.Settings, loaded: settings.Settings) -> settings.Settings:
+    def _keep_what_needs_restart(self, running: Settings, loaded: Settings) -> Settings:
         for name in _NEEDS_RESTART:
             if getattr(running, name) != getattr(loaded, name):
                 log.warning("config.needs_restart", key=name, help="the rest of the change applies now")
         return replace(loaded, **{name: getattr(running, name) for name in _NEEDS_RESTART})
 
-    def _accepted(self, loaded: settings.Settings, changes: Sequence[str] = ()) -> None:
+    def _accepted(self, loaded: Settings, changes: Sequence[str] = ()) -> None:
         digest = loaded.content_hash
         for warning in loaded.warnings:
             log.warning("config.doubtful", problem=str(warning))

@@ -16,7 +16,7 @@ from logship.parser.record import Parser
 from logship.records import Decision, Delivery, Record, Unparsed, readable
 from logship.router.audience import Classify
 from logship.router.table import Table
-from logship.settings import RuleSettings
+from logship.settings.rule import RuleSettings
 
 _LONGEST = 200  # characters of a path, a host or a name: enough to know it by
 

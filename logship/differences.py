@@ -13,9 +13,14 @@ from itertools import islice
 from typing import Any
 from urllib.parse import urlsplit
 
-from logship.language.kinds import Key, keys_of
 from logship.language.notations import Secret, shown
-from logship.settings import AdminSettings, DestinationSettings, RuleSettings, Settings, SourceSettings, Test, When
+from logship.language.sections import Key, keys_of
+from logship.settings.admin import AdminSettings
+from logship.settings.conditions import Test, When
+from logship.settings.destination import DestinationSettings
+from logship.settings.root import Settings
+from logship.settings.rule import RuleSettings
+from logship.settings.source import SourceSettings
 
 MOST = 50
 """Sentences that are told: beyond them it is another configuration, and nobody reads on."""

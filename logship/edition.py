@@ -10,8 +10,8 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from logship import settings
 from logship.environment import Variables
+from logship.settings import loader
 
 _LARGEST = 4 << 20  # bytes that are looked at: neither a configuration nor a list of spammers is read beyond that
 
@@ -47,7 +47,7 @@ class Edition:
 def _named(config: Path) -> Iterator[tuple[Path, str]]:
     """Yield each file that a configuration names, with the place; however faulty the configuration is."""
     variables = Variables()
-    found = settings.read_file(config, variables)[0]
+    found = loader.read_file(config, variables)[0]
     yield from ((path, f"${{{name}}}") for path, name in variables.asked.items())
     if found.referrer_spam is not None:
         yield found.referrer_spam, "referrer_spam"

@@ -13,7 +13,7 @@ from logship.parser.client import CLOUDFLARE_DATE, ClientRule
 from logship.parser.record import Parser
 from logship.records import Record
 from logship.router import audience
-from logship.settings import ClientIpSettings
+from logship.settings.source import ClientIpSettings
 
 _ENOUGH = 10  # requests: fewer may well be the administrator's own
 _NEARLY_ALL = 0.95  # of them: somebody always finds the way past what stands in front

@@ -31,7 +31,7 @@ from logship.progress.ledger import Ledger
 from logship.records import Chunk, Delivery, Outcome
 from logship.router import audience
 from logship.router.scrutiny import Memory
-from logship.settings import DestinationSettings
+from logship.settings.destination import DestinationSettings
 from logship.sieve import Sieve, Sifted
 from logship.source.paths import Followed
 from logship.source.tailer import Tailer

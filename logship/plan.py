@@ -18,7 +18,10 @@ from logship.parser.formats import FormatError, LogFormat
 from logship.router import spam
 from logship.router.scrutiny import Memory, Scrutiny
 from logship.router.table import Rules, Table
-from logship.settings import HOSTLESS, Settings, SourceSettings, read_file
+from logship.settings.format import HOSTLESS
+from logship.settings.loader import read_file
+from logship.settings.root import Settings
+from logship.settings.source import SourceSettings
 from logship.sieve import LookBack, Sieve
 from logship.source.paths import Followed
 

@@ -22,7 +22,8 @@ from logship.checkup import Findings
 from logship.dispatcher import wire
 from logship.errors import Problem
 from logship.records import Delivered, Misconfigured, Refused, TryAgain, Verdict
-from logship.settings import DestinationSettings, Settings
+from logship.settings.destination import DestinationSettings
+from logship.settings.root import Settings
 
 _VISITOR = "203.0.113.7"  # an address for documentation (RFC 5737): nobody's
 _SOON = 14 * 86400.0  # seconds: a certificate that is renewed by itself is renewed long before

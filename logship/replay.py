@@ -34,7 +34,7 @@ from logship.errors import LogshipError, StateError
 from logship.language.notations import meant
 from logship.metrics import Metrics
 from logship.records import Delivery, Event, Outcome, Span
-from logship.settings import Settings
+from logship.settings.root import Settings
 
 LOCK = "replay.lock"
 

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from logship import settings
-from logship.language.kinds import Key, sections
+from logship.language.sections import Key, sections
+from logship.settings.conditions import WHEN
+from logship.settings.root import ROOT
 
 _DIALECT = "http://json-schema.org/draft-07/schema#"  # the newest that editors' YAML plugins know well
 _PACKAGE = Path(__file__).resolve().parent
@@ -23,8 +24,8 @@ def json_schema() -> dict[str, Any]:
     return {
         "$schema": _DIALECT,
         "title": "logship configuration",
-        **settings.ROOT.schema(),
-        "definitions": {"when": settings.WHEN.definition()},
+        **ROOT.schema(),
+        "definitions": {"when": WHEN.definition()},
     }
 
 
@@ -36,7 +37,7 @@ def text() -> str:
 _INTRODUCTION = """\
 # Configuration
 
-<!-- Made from logship/settings.py by `python -m logship.schema`; edit there. -->
+<!-- Made from logship/settings/ by `python -m logship.schema`; edit there. -->
 
 One YAML file says everything. The least that works:
 
@@ -75,7 +76,7 @@ def reference() -> str:
 
 
 def _tables() -> Iterator[str]:
-    for path, section in sections(settings.ROOT):
+    for path, section in sections(ROOT):
         yield from (f"## `{path}`", "", section.meaning) if path else ("## Top level",)
         yield from ("", "| key | type | default | meaning |", "|---|---|---|---|")
         yield from (_row(each, path) for each in section.described())

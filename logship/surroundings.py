@@ -15,7 +15,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from logship.errors import Problem
-from logship.settings import Settings
+from logship.settings.root import Settings
 
 LOGROTATE = Path("/etc/logrotate.conf")
 MOUNTS = Path("/proc/self/mountinfo")

@@ -10,11 +10,13 @@ import re
 from collections.abc import Iterator, Mapping
 
 from logship.errors import Problem
+from logship.language.notations import is_pattern
 from logship.parser import formats
 from logship.parser.fields import did_you_mean
 from logship.parser.formats import FormatError, LogFormat
 from logship.plan import Plan, SourcePlan
-from logship.settings import Not, RuleSettings, Test, When
+from logship.settings.conditions import Test
+from logship.settings.rule import RuleSettings
 
 # A field of a record, the facts that tell it, what it is called, and what would tell it: nginx's and Apache's.
 _NEEDED = (
@@ -73,11 +75,7 @@ def _of_rules(plan: Plan) -> Iterator[Problem]:
 def _is_for(rule: RuleSettings, source: SourcePlan) -> bool:
     """Tell whether lines of a source can meet a rule: most rules are for all sources."""
     asked = [test for test in rule.when.tests if isinstance(test, Test) and test.field == "source"]
-    return all(source.settings.name in test.values or any(map(_is_pattern, test.values)) for test in asked)
-
-
-def _is_pattern(text: str) -> bool:
-    return text.startswith("re:") or any(character in text for character in "*?[{")
+    return all(source.settings.name in test.values or any(map(is_pattern, test.values)) for test in asked)
 
 
 def _unheld(where: str, name: str, held: frozenset[str]) -> Problem:
@@ -87,19 +85,10 @@ def _unheld(where: str, name: str, held: frozenset[str]) -> Problem:
 
 def _asked(rule: RuleSettings) -> Iterator[tuple[str, str]]:
     """Yield the log.NAME fields that a rule reads, each with the path of keys where it stands."""
-    yield from _asked_by(rule.when)
+    tests = (test for test in rule.when.every_test() if test.field.startswith("log."))
+    yield from ((test.where, test.field.removeprefix("log.")) for test in tests)
     for where, text in _texts(rule):
         yield from ((where, name) for name in dict.fromkeys(_LOG_FIELD.findall(text)))
-
-
-def _asked_by(when: When) -> Iterator[tuple[str, str]]:
-    for test in when.tests:
-        if isinstance(test, Test):
-            if test.field.startswith("log."):
-                yield test.where, test.field.removeprefix("log.")
-        else:
-            for inner in (test.when,) if isinstance(test, Not) else test.whens:
-                yield from _asked_by(inner)
 
 
 def _texts(rule: RuleSettings) -> Iterator[tuple[str, str]]:

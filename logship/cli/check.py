@@ -8,11 +8,12 @@ from pathlib import Path
 
 import click
 
-from logship import checkup, plan, reach, schema, settings
+from logship import checkup, plan, reach, schema
 from logship.cli.main import EX_CONFIG, default_config
 from logship.environment import Variables
 from logship.errors import Problem
 from logship.explain import trial
+from logship.settings.root import Settings
 
 
 @click.command(
@@ -51,9 +52,7 @@ def command(config: Path, online: bool, show_rules: bool, show_schema: bool) -> 
         return
     if show_rules:
         rules = (
-            plan.load(config, Variables()).rules
-            if config.exists()
-            else plan.build(settings.Settings(state_dir=Path())).rules
+            plan.load(config, Variables()).rules if config.exists() else plan.build(Settings(state_dir=Path())).rules
         )
         click.echo(rules.shown())
         return

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from logship import logs, settings
+from logship import logs
 from logship.cli import state, table
 from logship.cli.main import config_option
 from logship.environment import Variables
 from logship.language.notations import shown_duration
-from logship.settings import Settings
+from logship.settings import loader
+from logship.settings.root import Settings
 
 if TYPE_CHECKING:
     from logship.replay import Replay, Report, Survey
@@ -143,7 +144,7 @@ def replay(config: Path, to: str | None, dry_run: bool, older: bool, numbers: tu
 
     from logship.replay import Replay
 
-    loaded = settings.load(config, Variables())
+    loaded = loader.load(config, Variables())
     replaying = Replay(loaded, to=to, numbers=numbers, older=older)
     survey = replaying.survey()
     if dry_run or not survey.send:

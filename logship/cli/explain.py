@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 import click
 import orjson
 
-from logship import compressed, plan, settings
+from logship import compressed, plan
 from logship.cli import progress, table
 from logship.cli.main import config_option
 from logship.environment import Variables
@@ -23,6 +23,8 @@ from logship.explain.lines import Describe, Explained
 from logship.explain.survey import Survey
 from logship.parser import detect
 from logship.plan import Plan, SourcePlan
+from logship.settings import loader
+from logship.settings.format import HOSTLESS
 from logship.source import paths
 
 _TASTE = 20  # lines shown one by one on a terminal, before the report; a pipe gets them all
@@ -128,7 +130,7 @@ def _without_file(log: str, format_: str, site: str | None, proxies: tuple[str, 
     if proxies:
         source["client_ip"] = {"trusted_proxies": list(proxies)}
     # JSON is YAML: the options are validated by the same walk, with the same messages.
-    loaded, problems = settings.read(orjson.dumps({"sources": [source]}).decode(), "", os.environ)
+    loaded, problems = loader.read(orjson.dumps({"sources": [source]}).decode(), "", os.environ)
     faults = [problem for problem in problems if not problem.warning]
     try:
         if not faults:
@@ -144,7 +146,7 @@ def _option(problem: Problem) -> str:
 
 def _has_hosts(log: str, format_: str) -> bool:
     if format_ != "auto" or log == "-":
-        return format_ not in settings.HOSTLESS and format_ != "auto"
+        return format_ not in HOSTLESS and format_ != "auto"
     with _open(log) as stream:
         found = detect.detect(stream.read(_SAMPLE).split(b"\n")[:-1]).format
     return found is not None and "host" in found.facts

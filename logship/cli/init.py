@@ -11,10 +11,11 @@ from pathlib import Path
 
 import click
 
-from logship import plan, settings
+from logship import plan
 from logship.discover import apache, build, files, nginx, sources, write
 from logship.discover.servers import Found
 from logship.errors import ConfigError, LogshipError
+from logship.settings import loader
 
 _NGINX = ("/etc/nginx/nginx.conf", "/usr/local/nginx/conf/nginx.conf", "/usr/local/etc/nginx/nginx.conf")
 _APACHE = ("/etc/apache2/apache2.conf", "/etc/httpd/conf/httpd.conf", "/usr/local/apache2/conf/httpd.conf")
@@ -79,7 +80,7 @@ def compose(nginx_file: str | None, apache_file: str | None, date: datetime.date
 
 def _problems(text: str) -> list[tuple[str, str]]:
     """Return what logship itself says against a configuration: where, and what."""
-    read, problems = settings.read(text, "logship.yaml", {})
+    read, problems = loader.read(text, "logship.yaml", {})
     found = [problem for problem in problems if not problem.warning]
     if not found:
         try:

@@ -7,14 +7,14 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from logship import settings
 from logship.environment import Variables
 from logship.errors import ConfigError
+from logship.settings import loader
 
 
 def directory(config: Path) -> Path:
     """Return the state directory. A file that is broken elsewhere still says where it is; else ConfigError."""
-    found, problems = settings.read_file(config, Variables())
+    found, problems = loader.read_file(config, Variables())
     faults = [each for each in problems if not each.warning and each.where in ("", "state_dir")]
     if faults:
         raise ConfigError(faults)

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from logship import settings
 from logship.cli import state
 from logship.cli.main import config_option
 from logship.cli.table import clean
 from logship.environment import Variables
 from logship.errors import LogshipError
+from logship.settings import loader
 from logship.statuspage import duration, error_of, number, share, size
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def command(config: Path, as_json: bool, watch: bool) -> None:
 def ask(config: Path) -> dict[str, Any]:
     """Return the daemon's ``/status``. Raise LogshipError when nobody answers."""
     # A file that is broken now may still say where the daemon listens that runs under an older edition of it.
-    admin = settings.read_file(config, Variables())[0].admin
+    admin = loader.read_file(config, Variables())[0].admin
     if admin is None:
         raise LogshipError("admin: null in the configuration, so the daemon cannot be asked")
     host = f"[{admin.host}]" if ":" in admin.host else admin.host
@@ -77,7 +77,7 @@ def look(config: Path) -> dict[str, Any]:
 
         left = remains.look(state.directory(config))
         # With `admin: null` a daemon that holds its directory is all that can be known, and it is well.
-        unasked = left["pid"] is not None and settings.read_file(config, Variables())[0].admin is None
+        unasked = left["pid"] is not None and loader.read_file(config, Variables())[0].admin is None
         return {"running": unasked, "error": str(error), **left}
 
 

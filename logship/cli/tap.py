@@ -13,12 +13,13 @@ from typing import Any
 
 import click
 
-from logship import settings, tap
+from logship import tap
 from logship.cli import state
 from logship.cli.main import config_option
 from logship.cli.table import clean
 from logship.environment import Variables
 from logship.errors import LogshipError
+from logship.settings import loader
 
 _PATIENCE = 5.0  # seconds without a line, after which to say that this is alive
 _COLOURS = {"event": "green", "dropped": "yellow", "expired": "magenta", "unparsed": "red"}
@@ -71,7 +72,7 @@ def command(
 
 def _check_source(config: Path, name: str | None) -> None:
     """Refuse a name that no source has: nothing would ever come."""
-    known = [each.name for each in settings.read_file(config, Variables())[0].sources]
+    known = [each.name for each in loader.read_file(config, Variables())[0].sources]
     if name is not None and known and name not in known:
         raise LogshipError(f'no source is called "{name}"; there are: {", ".join(known)}')
 

@@ -32,7 +32,7 @@ from logship.dispatcher.tally import Tally
 from logship.dispatcher.wire import Wire
 from logship.metrics import Metrics
 from logship.records import Delivered, Delivery, Misconfigured, Outcome, Refused, TryAgain, Verdict
-from logship.settings import DestinationSettings
+from logship.settings.destination import DestinationSettings
 
 log = structlog.get_logger(__name__)
 

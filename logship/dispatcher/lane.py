@@ -21,7 +21,7 @@ import structlog
 from logship.dispatcher.retry import Gate, Pace, backoff
 from logship.dispatcher.wire import Wire
 from logship.records import Delivered, Delivery, Event, Misconfigured, Outcome, Refused, TryAgain, Verdict
-from logship.settings import RetrySettings
+from logship.settings.destination import RetrySettings
 
 log = structlog.get_logger(__name__)
 

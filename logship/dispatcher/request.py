@@ -17,9 +17,10 @@ from urllib.parse import quote, unquote, urlsplit
 import orjson
 
 from logship.errors import ConfigError, Problem
+from logship.language.notations import Secret
 from logship.memo import Memo, texts
 from logship.records import Event, raw
-from logship.settings import DestinationSettings, Secret
+from logship.settings.destination import DestinationSettings
 
 # Servers give all headers together 8 KiB or so (nginx, aiohttp, HAProxy); real User-Agents stay under 1 KiB.
 _LONGEST_VALUE = 4096

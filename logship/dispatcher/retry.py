@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from logship.settings import RetrySettings
+from logship.settings.destination import RetrySettings
 
 DOWN = "down"
 RETRY_AFTER = "retry_after"

@@ -40,7 +40,7 @@ from yarl import URL
 from logship.dispatcher.ear import Ear
 from logship.errors import ConfigError, LogshipError, Problem
 from logship.records import Delivered, Misconfigured, Refused, TryAgain, Verdict
-from logship.settings import DestinationSettings
+from logship.settings.destination import DestinationSettings
 
 if TYPE_CHECKING:
     from aiohttp.client import ClientTimeout  # with it comes all that `lean` leaves closed

@@ -17,7 +17,7 @@ from logship.parser.formats import LogFormat
 from logship.parser.record import Parser
 from logship.plan import SourcePlan
 from logship.records import Decision, Event, Record, Unparsed, readable
-from logship.settings import DestinationSettings
+from logship.settings.destination import DestinationSettings
 
 Describe = Callable[["Explained"], dict[str, Any]]
 

@@ -13,11 +13,11 @@ from typing import Any
 
 import orjson
 
-from logship.cases import ANY, CaseSettings, ExpectSettings
 from logship.errors import Problem
 from logship.explain.lines import Describe, Explained, Explainer, describer, events
 from logship.plan import Plan, SourcePlan
 from logship.records import Event, readable
+from logship.settings.cases import ANY, CaseSettings, ExpectSettings
 
 _MOST = 5  # differences told of one file
 _SHOWN = 200

@@ -12,7 +12,7 @@ from logship.records import Decision, Delivery, Event, OnceWithin, Record, raw
 from logship.router import addresses, event
 from logship.router.site import Place, Site
 from logship.router.templates import Context, Template, TemplateError, compile_template
-from logship.settings import RuleSettings
+from logship.settings.rule import RuleSettings
 
 Captured = Callable[[Record, Site], Mapping[str, str]]
 

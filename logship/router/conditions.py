@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 
-from logship import settings
 from logship.errors import Problem
 from logship.records import Record, raw
 from logship.router import matchers
 from logship.router.matchers import Matcher, Matches
 from logship.router.site import Site
+from logship.settings.conditions import AllOf, AnyOf, Not, Test, When
 
 Predicate = Callable[[Record], bool]
 Judgement = Callable[[Record], bool | None]
@@ -96,21 +96,21 @@ class Field:
     log_fields: frozenset[str] = frozenset()
 
 
-def compile_when(when: settings.When, problems: list[Problem]) -> Condition:
+def compile_when(when: When, problems: list[Problem]) -> Condition:
     """Compile a ``when``; what is wrong with it is added to the problems."""
     return _all([_node(test, problems) for test in when.tests])
 
 
-def _node(node: settings.Test | settings.AnyOf | settings.AllOf | settings.Not, problems: list[Problem]) -> Condition:
-    if isinstance(node, settings.Test):
+def _node(node: Test | AnyOf | AllOf | Not, problems: list[Problem]) -> Condition:
+    if isinstance(node, Test):
         return _leaf(node, problems)
-    if isinstance(node, settings.Not):
+    if isinstance(node, Not):
         return _Not(compile_when(node.when, problems))
     parts = [compile_when(when, problems) for when in node.whens]
-    return _Any(tuple(parts)) if isinstance(node, settings.AnyOf) else _all(parts)
+    return _Any(tuple(parts)) if isinstance(node, AnyOf) else _all(parts)
 
 
-def _leaf(test: settings.Test, problems: list[Problem]) -> Condition:
+def _leaf(test: Test, problems: list[Problem]) -> Condition:
     try:
         field = field_of(test.field)
         return _Leaf(test.field, test.values, field, field.compile(test.values))

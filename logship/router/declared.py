@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from logship.errors import Problem
 from logship.router import audience, matchers
 from logship.router.audience import Own
-from logship.settings import AudienceSettings
+from logship.settings.audience import AudienceSettings
 
 
 def declare(declared: AudienceSettings, problems: list[Problem]) -> audience.Classify:

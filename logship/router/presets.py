@@ -11,7 +11,8 @@ from dataclasses import fields, replace
 from typing import Any
 
 from logship.router import probes
-from logship.settings import AllOf, AnyOf, Not, RuleSettings, Test, When
+from logship.settings.conditions import AllOf, AnyOf, Not, Test, When
+from logship.settings.rule import RuleSettings
 
 # Parts of a page: never asked for by a person.
 PARTS = (

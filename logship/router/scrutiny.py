@@ -22,7 +22,7 @@ from logship.router import globs, probes
 from logship.router.explanation import Explanation
 from logship.router.query import decoded
 from logship.router.table import Course, Table
-from logship.settings import BehaviourSettings
+from logship.settings.source import BehaviourSettings
 
 REASONS = ("referrer_spam", "scanner", "crawler", "too_fast", "repeated")
 

@@ -8,7 +8,8 @@ from typing import Any
 import yaml
 
 from logship.language.notations import shown_duration
-from logship.settings import AllOf, AnyOf, Not, RuleSettings, Test, When
+from logship.settings.conditions import AllOf, AnyOf, Not, Test, When
+from logship.settings.rule import RuleSettings
 
 _LINE = 90  # characters of a list's items on one line
 

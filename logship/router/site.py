@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from logship.memo import Memo
 from logship.records import Record
 from logship.router import audience, event, globs, query
-from logship.settings import SourceSettings
+from logship.settings.source import SourceSettings
 
 _HOST = re.compile(r"[^\x00-\x20\x7f\"#$%&'()*+,/:;<=>?@\[\\\]^`{|}]{1,255}")
 _ADDRESS = re.compile(r"[0-9a-f:.]{2,45}", re.ASCII)

@@ -24,7 +24,10 @@ from logship.router.pathclasses import PathClasses
 from logship.router.shortlist import Shortlist, Sights
 from logship.router.site import Place, Site
 from logship.router.ways import Express, Rule, Way
-from logship.settings import AllOf, AnyOf, AudienceSettings, Not, RuleSettings, SourceSettings, Test, When
+from logship.settings.audience import AudienceSettings
+from logship.settings.conditions import AllOf, AnyOf, Not, Test, When
+from logship.settings.rule import RuleSettings
+from logship.settings.source import SourceSettings
 
 
 @dataclass(slots=True)

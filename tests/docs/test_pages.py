@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from logship import plan, settings
+from logship import plan
+from logship.settings import loader
+from logship.settings.root import Settings
 from tests.docs import shown
 
 ROOT = shown.ROOT
@@ -16,7 +18,7 @@ WITH_COMMANDS = [
 ]
 FENCE = re.compile(r"^( *)```ya?ml\n(.*?)^ *```", re.DOTALL | re.MULTILINE)
 LEAST = {"sources": [{"path": "/var/log/nginx/access.log", "site": "https://example.com"}]}
-TOP_LEVEL = set(settings.Settings.__dataclass_fields__)
+TOP_LEVEL = set(Settings.__dataclass_fields__)
 
 
 def name(path: Path) -> str:
@@ -62,7 +64,7 @@ def test_yaml_is_accepted(where, text, tmp_path):
     spam = tmp_path / "referrer-spam.txt"
     spam.write_text("spam.example\n")
     whole = text if "sources" in read else yaml.safe_dump(LEAST | read, sort_keys=False)
-    loaded, problems = settings.read(whole.replace("/etc/logship/referrer-spam.txt", str(spam)), where, {"PWD": "/srv"})
+    loaded, problems = loader.read(whole.replace("/etc/logship/referrer-spam.txt", str(spam)), where, {"PWD": "/srv"})
     assert [str(problem) for problem in problems if not problem.warning] == []
     plan.build(loaded)
 

@@ -44,9 +44,10 @@ def test_one_line_to_one_event_is_true(tmp_path):
 @pytest.mark.parametrize("config", sorted(ROOT.glob("config/*.yaml")), ids=lambda path: path.name)
 def test_examples_are_accepted(config, tmp_path, monkeypatch):
     """Every example in config/ is a valid configuration; what it names need not exist on this machine."""
-    from logship import plan, settings
+    from logship import plan
+    from logship.settings import loader
 
-    loaded, problems = settings.read_file(config, {})
+    loaded, problems = loader.read_file(config, {})
     assert [str(problem) for problem in problems if not problem.warning] == []
     plan.build(loaded)
 

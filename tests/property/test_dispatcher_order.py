@@ -23,7 +23,7 @@ from logship.deadletter import DeadLetters
 from logship.dispatcher.destination import Destination
 from logship.metrics import Metrics
 from logship.records import Delivery, Event, Outcome
-from logship.settings import BatchSettings, DestinationSettings, RetrySettings, TimeoutSettings
+from logship.settings.destination import BatchSettings, DestinationSettings, RetrySettings, TimeoutSettings
 
 PLAIN = b"HTTP/1.1 202 Accepted\r\nContent-Length: 2\r\n\r\nok"
 TAKEN = (  # what says 202, however it says it

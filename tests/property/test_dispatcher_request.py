@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from logship.dispatcher import request
 from logship.records import Event
-from logship.settings import DestinationSettings
+from logship.settings.destination import DestinationSettings
 
 text = st.text(st.characters(), max_size=60)  # lone surrogates and control characters too
 events = st.builds(

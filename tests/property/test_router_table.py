@@ -5,10 +5,12 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from logship import settings as written
 from logship.records import Decision, Record
 from logship.router.table import COURSE_FIELDS, Rules, Table
-from logship.settings import AllOf, AnyOf, Not, RuleSettings, SourceSettings, When
+from logship.settings import conditions as written
+from logship.settings.conditions import AllOf, AnyOf, Not, When
+from logship.settings.rule import RuleSettings
+from logship.settings.source import SourceSettings
 
 CURL, GPTBOT = "curl/8.5.0", "Mozilla/5.0 (compatible; GPTBot/1.2; +https://openai.com/gptbot)"
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:127.0) Gecko/20100101 Firefox/127.0"

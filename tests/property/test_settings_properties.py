@@ -12,10 +12,13 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from logship import schema, settings
+from logship import schema
 from logship.errors import ConfigError
 from logship.language import notations
 from logship.language.notations import MisfitError
+from logship.settings import loader
+from logship.settings.root import Settings
+from logship.settings.rule import PRESETS
 
 SCHEMA = schema.json_schema()
 few = examples(max_examples=30, deadline=None)  # a configuration is large: making one up takes longer than reading it
@@ -99,7 +102,7 @@ EVENTS = st.fixed_dictionaries(
     },
 )
 RULES = EVENTS | st.fixed_dictionaries({"drop": st.just(True) | st.just("spam")}, optional={"when": WHENS})
-RULES |= st.fixed_dictionaries({"preset": st.sampled_from(settings.PRESETS)}, optional={"when": WHENS})
+RULES |= st.fixed_dictionaries({"preset": st.sampled_from(PRESETS)}, optional={"when": WHENS})
 CONFIGURATIONS = st.fixed_dictionaries(
     {"sources": st.lists(SOURCES, min_size=1, max_size=3)},
     optional={
@@ -121,7 +124,7 @@ def written(configuration: Any, layout: bool | None = False) -> str:
 
 def errors(text: str, env: Mapping[str, str] | None = None) -> list[str]:
     """Return what is wrong with a text, warnings left out."""
-    return [str(each) for each in settings.read(text, "f", env or {})[1] if not each.warning]
+    return [str(each) for each in loader.read(text, "f", env or {})[1] if not each.warning]
 
 
 @few
@@ -129,9 +132,9 @@ def errors(text: str, env: Mapping[str, str] | None = None) -> list[str]:
 def test_what_the_contract_allows_is_read_however_it_is_laid_out(configuration: Any, layout: bool | None) -> None:
     """Block, flow or JSON: the same Settings, without an error."""
     text = written(configuration, layout)
-    found, problems = settings.read(text, "f", {})
+    found, problems = loader.read(text, "f", {})
     assert [str(each) for each in problems if not each.warning] == []
-    assert settings.read(json.dumps(configuration, ensure_ascii=False), "f", {})[0] == found
+    assert loader.read(json.dumps(configuration, ensure_ascii=False), "f", {})[0] == found
 
 
 @few
@@ -148,7 +151,7 @@ def test_schema_and_reader_refuse_an_unknown_key_anywhere(configuration: Any, da
     places = [each for each in mappings(configuration) if closed(each[0])]
     where, mapping = data.draw(st.sampled_from(places))
     mapping["zzqx"] = 1
-    found = settings.read(written(configuration), "f", {})[1]
+    found = loader.read(written(configuration), "f", {})[1]
     assert f"{where}.zzqx".lstrip(".") in [each.where for each in found]
     assert complaints(configuration, SCHEMA)
 
@@ -171,7 +174,7 @@ def closed(where: str) -> bool:
 def test_every_scalar_that_is_read_has_its_place(configuration: Any) -> None:
     """`locate` leads to the line on which the key or the value stands."""
     text = written(configuration)
-    found = settings.read(text, "f", {})[0]
+    found = loader.read(text, "f", {})[0]
     lines = text.split("\n")
     for where, (line, column) in found.places.items():
         key = re.sub(r"\[\d+\]$", "", where).rpartition(".")[2]
@@ -229,7 +232,7 @@ TOKENS = st.sampled_from(
 @given(st.lists(TOKENS, max_size=40).map("".join) | st.text(max_size=60))
 def test_no_text_makes_read_raise(text: str) -> None:
     """Whatever it is, there are Settings and problems, each on one line that exists."""
-    found, problems = settings.read(text, "f", {})
+    found, problems = loader.read(text, "f", {})
     assert found.state_dir
     for problem in problems:
         assert "\n" not in str(problem)
@@ -244,7 +247,7 @@ def test_a_damaged_file_has_problems_with_places(configuration: Any, data: st.Da
     start = data.draw(st.integers(0, len(text)))
     end = data.draw(st.integers(start, min(start + 12, len(text))))
     damaged = text[:start] + data.draw(TOKENS) + text[end:]
-    for problem in settings.read(damaged, "f", {})[1]:
+    for problem in loader.read(damaged, "f", {})[1]:
         assert problem.message
         assert 1 <= problem.line <= damaged.count("\n") + 2
         assert problem.column >= 1
@@ -256,7 +259,7 @@ def test_no_bytes_make_load_raise_anything_else(tmp_path_factory: pytest.TempPat
     path = tmp_path_factory.getbasetemp() / "any.yaml"
     path.write_bytes(data)
     with contextlib.suppress(ConfigError):
-        assert settings.load(path, {}).sources
+        assert loader.load(path, {}).sources
 
 
 @few
@@ -271,14 +274,14 @@ def test_no_problem_ever_tells_what_a_variable_held(configuration: Any, data: st
     for mapping, key in data.draw(st.lists(st.sampled_from(spots), min_size=1, max_size=3)):
         if not isinstance(mapping[key], dict | list):
             mapping[key] = data.draw(st.sampled_from(["${S}", "https://${S}", "a${S}", "${S}.*", "${S:-x}"]))
-    found, problems = settings.read(written(configuration), "f", {"S": secret})
+    found, problems = loader.read(written(configuration), "f", {"S": secret})
     told = " ".join(str(problem) for problem in problems)
     assert "QJXW" not in told.upper()
     assert "ZKVH" not in told.upper()
     assert "QJXW" not in repr(replaced_texts(found))
 
 
-def replaced_texts(found: settings.Settings) -> object:
+def replaced_texts(found: Settings) -> object:
     """Return what is shown of settings, without what was derived on purpose: host names, paths and the like."""
     return [(each.props, each.event, each.user_agent) for each in found.rules], [d.headers for d in found.destinations]
 

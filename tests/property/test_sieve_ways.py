@@ -10,8 +10,10 @@ from logship.parser.client import ClientRule
 from logship.parser.record import Parser
 from logship.records import Unparsed
 from logship.router.table import Rules, Table
-from logship.settings import Not, RuleSettings, SourceSettings, When
-from logship.settings import Test as Asked
+from logship.settings.conditions import Not, When
+from logship.settings.conditions import Test as Asked
+from logship.settings.rule import RuleSettings
+from logship.settings.source import SourceSettings
 from logship.sieve import Strainer
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:127.0) Gecko/20100101 Firefox/127.0"

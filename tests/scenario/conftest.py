@@ -23,13 +23,14 @@ from urllib.parse import urlsplit
 import aiohttp
 import pytest
 
-from logship import plan, settings
+from logship import plan
 from logship.deadletter import DeadLetters
 from logship.metrics import Metrics
 from logship.pipeline import Pipeline
 from logship.progress.checkpoint import Checkpoint, Position
 from logship.progress.ledger import Ledger
 from logship.records import Chunk, Span
+from logship.settings import loader
 from logship.source.tailer import Followed, Tailer, Timing
 from logship.source.watch import Wakeup
 
@@ -184,7 +185,7 @@ sources: [{{path: "{self.followed}", site: "https://example.com", start_at: begi
 """
         path = self.directory / "logship.yaml"
         path.write_text(text)
-        return plan.build(settings.load(path, os.environ))
+        return plan.build(loader.load(path, os.environ))
 
     @contextlib.asynccontextmanager
     async def running(self, *, once=False):

@@ -10,8 +10,9 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer, unused_port
 
-from logship import reach, settings
+from logship import reach
 from logship.receiver import server
+from logship.settings import loader
 
 
 async def logship(*arguments):
@@ -46,7 +47,7 @@ async def test_a_directory_without_examples_is_wrong_usage(tmp_path):
 
 def destination(url, more=""):
     text = f"{SOURCE}destinations: {{api: {{url: '{url}'{more}}}}}\n"
-    loaded, problems = settings.read(text, "logship.yaml", {})
+    loaded, problems = loader.read(text, "logship.yaml", {})
     assert [str(each) for each in problems if not each.warning] == []
     return loaded
 

@@ -20,7 +20,7 @@ from logship.dispatcher.destination import Destination
 from logship.errors import ConfigError
 from logship.metrics import Metrics
 from logship.records import Delivery, Event, Outcome, Span
-from logship.settings import BatchSettings, DestinationSettings, RetrySettings, TlsSettings
+from logship.settings.destination import BatchSettings, DestinationSettings, RetrySettings, TlsSettings
 
 Answer = Callable[[web.Request, dict[str, Any]], Awaitable[web.StreamResponse]]
 FAST = RetrySettings(initial=0.01, max=0.05)

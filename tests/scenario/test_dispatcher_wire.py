@@ -16,7 +16,7 @@ import uvloop
 from logship.dispatcher import wire as wires
 from logship.dispatcher.wire import Line, Wire
 from logship.records import Delivered, Misconfigured, Refused, TryAgain
-from logship.settings import DestinationSettings, TimeoutSettings, TlsSettings
+from logship.settings.destination import DestinationSettings, TimeoutSettings, TlsSettings
 
 pytestmark = pytest.mark.filterwarnings("ignore:Overriding the .event_loop_policy.:pytest.PytestDeprecationWarning")
 

@@ -15,13 +15,14 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from logship import plan, settings
+from logship import plan
 from logship.deadletter import DeadLetters
 from logship.metrics import Metrics
 from logship.pipeline import Pipeline
 from logship.progress.checkpoint import Checkpoint
 from logship.receiver import server
 from logship.records import Event
+from logship.settings import loader
 
 LOGSHIP = Path(sys.executable).with_name("logship")
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:127.0) Gecko/20100101 Firefox/127.0"
@@ -73,7 +74,7 @@ sources: [{{name: shop, path: {self.log}, format: combined, site: "https://examp
     async def once(self):
         """Do as `run --once`, in this process: it is quicker."""
         self.configure()
-        built = plan.build(settings.load(self.config, os.environ))
+        built = plan.build(loader.load(self.config, os.environ))
         with contextlib.closing(Checkpoint.open(self.state)) as checkpoint:
             letters = DeadLetters(self.state / "dead-letter.jsonl")
             await Pipeline(built, checkpoint=checkpoint, dead_letters=letters, metrics=Metrics(), once=True).run()

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from logship import admin
 from logship.errors import LogshipError
 from logship.metrics import Metrics
-from logship.settings import AdminSettings
+from logship.settings.admin import AdminSettings
 
 
 class Watched:

@@ -21,7 +21,6 @@ FLOORS = {
     "logship.metrics": 0,
     "logship.environment": 0,
     "logship.language": 0,
-    "logship.cases": 0,
     "logship.settings": 1,
     "logship.traffic": 1,
     "logship.schema": 2,

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from logship import plan, settings
+from logship import plan
 from logship.metrics import Metrics
+from logship.settings import loader
+from logship.settings.root import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 KUBERNETES = ROOT / "config/kubernetes"
@@ -45,16 +47,16 @@ def logship(variant: str) -> dict:
     return found
 
 
-def configuration(variant: str) -> settings.Settings:
+def configuration(variant: str) -> Settings:
     [mounted] = [each for each in logship(variant)["volumeMounts"] if each["mountPath"] == "/etc/logship"]
     [volume] = [each for each in pod(variant)["volumes"] if each["name"] == mounted["name"]]
     text = resource(variant, "ConfigMap", volume["configMap"]["name"])["data"]["logship.yaml"]
     return read(text)
 
 
-def read(text: str) -> settings.Settings:
+def read(text: str) -> Settings:
     """Read a configuration as in the image, whose STATE_DIRECTORY is set; fail on any problem and on any warning."""
-    loaded, problems = settings.read(text, "logship.yaml", {"STATE_DIRECTORY": "/var/lib/logship"})
+    loaded, problems = loader.read(text, "logship.yaml", {"STATE_DIRECTORY": "/var/lib/logship"})
     assert list(map(str, problems)) == []
     plan.build(loaded)
     return loaded

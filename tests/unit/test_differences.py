@@ -2,7 +2,8 @@
 
 import pytest
 
-from logship import differences, settings
+from logship import differences
+from logship.settings import loader
 
 ENVIRONMENT = {"TOKEN": "sesame", "HOST": "hidden.example"}
 BASE = """
@@ -19,7 +20,7 @@ rules:
 
 
 def read(text):
-    loaded, problems = settings.read(text, "logship.yaml", ENVIRONMENT)
+    loaded, problems = loader.read(text, "logship.yaml", ENVIRONMENT)
     assert [str(problem) for problem in problems if not problem.warning] == []
     return loaded
 

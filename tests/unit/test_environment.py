@@ -2,8 +2,8 @@
 
 import pytest
 
-from logship import settings
 from logship.environment import Variables
+from logship.settings import loader
 
 CONFIG = """
 sources: [{path: /a.log, site: "https://example.com"}]
@@ -12,7 +12,7 @@ destinations: {plausible: {headers: {Authorization: "Bearer ${TOKEN}"}}}
 
 
 def token(environment):
-    loaded, problems = settings.read(CONFIG, "logship.yaml", Variables(environment))
+    loaded, problems = loader.read(CONFIG, "logship.yaml", Variables(environment))
     return loaded.destinations[0].headers.get("Authorization"), [str(each) for each in problems if not each.warning]
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from logship import __version__
-from logship.settings import Settings
+from logship.settings.root import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCKS = sorted(path.name for path in ROOT.glob("requirements*.txt"))

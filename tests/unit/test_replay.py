@@ -15,12 +15,14 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from logship import deadletter, replay, settings
+from logship import deadletter, replay
 from logship.deadletter import DeadLetters
 from logship.errors import LogshipError, StateError
 from logship.receiver import server
 from logship.records import Event
 from logship.replay import LETTERS, Replay
+from logship.settings import loader
+from logship.settings.destination import BatchSettings
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:127.0) Gecko/20100101 Firefox/127.0"
 TOO_LONG = "x" * 121  # no name of an event: the API refuses it
@@ -44,7 +46,7 @@ grace_period: 200ms
 destinations: {{here: {{url: "{self.url}", retry: {{initial: 10ms, max: 20ms}}}}}}
 {self.extra}
 """
-        loaded, _ = settings.read(text, "logship.yaml", os.environ)
+        loaded, _ = loader.read(text, "logship.yaml", os.environ)
         return loaded
 
     def replay(self, **wish):
@@ -250,7 +252,7 @@ async def test_a_full_queue_makes_no_refusals(world):
     """`when_full: dead_letter` is for a daemon whose other destinations wait; a replay has time."""
     world.write(*(letter(f"/{n}") for n in range(20)))
     await world.fault("slow", 1, delay=1.2)  # longer than a daemon would wait
-    batch = settings.BatchSettings(max_events=1)
+    batch = BatchSettings(max_events=1)
     [here] = world.settings.destinations
     hasty = replace(here, connections=1, when_full="dead_letter", batch=batch)
     report = await Replay(replace(world.settings, destinations=(hasty,))).run()
@@ -410,7 +412,7 @@ async def test_what_root_makes_belongs_to_the_directorys_owner(world):
 
 async def test_a_directory_that_cannot_be_used_is_told(tmp_path):
     """No file, no replay."""
-    loaded, _ = settings.read(f"state_dir: {tmp_path}/none", "logship.yaml", os.environ)
+    loaded, _ = loader.read(f"state_dir: {tmp_path}/none", "logship.yaml", os.environ)
     assert not Replay(loaded).survey().send
     with pytest.raises(StateError, match="cannot be used"):
         await Replay(loaded).run()

@@ -3,6 +3,7 @@
 # ruff: noqa: E501 - a problem is one line, and the tables here hold whole ones
 
 import ast
+import importlib
 import json
 import re
 from dataclasses import fields, is_dataclass, replace
@@ -12,11 +13,19 @@ from typing import Any
 import pytest
 import yaml
 
-from logship import schema, settings
+from logship import schema
 from logship.errors import ConfigError, Problem
 from logship.language import notations, tree
-from logship.settings import AllOf, AnyOf, Not, RuleSettings, Secret, Settings, When
-from logship.settings import Test as Asked
+from logship.language.notations import Secret
+from logship.settings import loader
+from logship.settings.admin import AdminSettings
+from logship.settings.conditions import BOT_CLASSES, WHEN, AllOf, AnyOf, Not, When
+from logship.settings.conditions import Test as Asked
+from logship.settings.destination import DestinationSettings
+from logship.settings.format import HOSTLESS
+from logship.settings.root import Settings
+from logship.settings.rule import PRESETS, RevenueSettings, RuleSettings
+from logship.settings.source import WRAPPERS, SourceSettings
 
 REPO = Path(__file__).resolve().parents[2]
 SOURCE = "sources: [{path: /var/log/a.log, site: https://a.example}]\n"
@@ -73,14 +82,14 @@ rules:
 
 def read(text: str, **env: str) -> Settings:
     """Read a text that is without fault."""
-    found, problems = settings.read(text, "f", env)
+    found, problems = loader.read(text, "f", env)
     assert not problems
     return found
 
 
 def told(text: str, **env: str) -> list[str]:
     """Read a text and return its problems as a person sees them."""
-    return [str(problem) for problem in settings.read(text, "f", env)[1]]
+    return [str(problem) for problem in loader.read(text, "f", env)[1]]
 
 
 def source(keys: str) -> str:
@@ -110,21 +119,19 @@ def test_the_least_configuration_takes_every_default() -> None:
     """A path and a site are enough; everything else is as the contract says."""
     found = read("sources:\n  - path: /var/log/nginx/access.log\n    site: https://example.com\n")
     assert found.state_dir == Path("/var/lib/logship")
-    assert (found.admin, found.max_event_age, found.grace_period) == (settings.AdminSettings(), 86400.0, 10.0)
-    assert found.destinations == (settings.DestinationSettings(),)
+    assert (found.admin, found.max_event_age, found.grace_period) == (AdminSettings(), 86400.0, 10.0)
+    assert found.destinations == (DestinationSettings(),)
     assert found.rules == (RuleSettings(preset="pageviews"),)
-    assert found.sources == (
-        settings.SourceSettings("access", ("/var/log/nginx/access.log",), site="https://example.com"),
-    )
+    assert found.sources == (SourceSettings("access", ("/var/log/nginx/access.log",), site="https://example.com"),)
 
 
 def test_the_contracts_example_states_the_defaults() -> None:
     """Writing every default changes nothing but what the example sets on purpose."""
     found = read(EVERYTHING)
-    assert found.destinations == (settings.DestinationSettings(),)
-    assert found.admin == settings.AdminSettings()
+    assert found.destinations == (DestinationSettings(),)
+    assert found.admin == AdminSettings()
     (shop,) = found.sources
-    plain = settings.SourceSettings("shop", ("/var/log/nginx/shop*.log",), site="https://shop.example.com")
+    plain = SourceSettings("shop", ("/var/log/nginx/shop*.log",), site="https://shop.example.com")
     assert shop == replace(plain, domain="shop.example.com", hosts=("shop.example.com",), start_at="end")
 
 
@@ -165,7 +172,7 @@ def test_every_action_is_read() -> None:
             url="{url}",
             referrer="{referrer}",
             props={"a": "1", "b": "true"},
-            revenue=settings.RevenueSettings("EUR", "12.50"),
+            revenue=RevenueSettings("EUR", "12.50"),
             interactive=False,
             user_agent="x",
             client_ip="{log.ip}",
@@ -231,8 +238,8 @@ def test_durations_are_seconds(text: str, seconds: float) -> None:
 
 def test_admin_is_on_at_its_own_address_or_off() -> None:
     """IPv6 stands in brackets; null switches the endpoint off."""
-    assert read(f"{SOURCE}admin: {{listen: '[::1]:9470'}}\n").admin == settings.AdminSettings("::1", 9470)
-    assert read(f"{SOURCE}admin: {{listen: '0.0.0.0:0'}}\n").admin == settings.AdminSettings("0.0.0.0", 0)
+    assert read(f"{SOURCE}admin: {{listen: '[::1]:9470'}}\n").admin == AdminSettings("::1", 9470)
+    assert read(f"{SOURCE}admin: {{listen: '0.0.0.0:0'}}\n").admin == AdminSettings("0.0.0.0", 0)
     assert read(f"{SOURCE}admin: null\n").admin is None
 
 
@@ -537,7 +544,7 @@ grace_period: 10
 grace_period: 20s
 destinations: {a: {headers: {X: "${TOK}"}, max_wait: 3s}}
 """
-    problems = settings.read(text, "f", {})[1]
+    problems = loader.read(text, "f", {})[1]
     assert [(each.line, each.where) for each in problems] == [
         (2, "sources[0].pth"),
         (3, "sources[0].site"),
@@ -562,7 +569,7 @@ def test_faulty_pieces_are_left_out_and_the_rest_is_kept() -> None:
         "rules: [{event: x, to: nowhere, when: {status: 2x, path: /p}}, {name: n}, {drop: true}]\n"
         "grace_period: 1\n"
     )
-    found, problems = settings.read(text, "f", {})
+    found, problems = loader.read(text, "f", {})
     assert len(problems) == 5
     assert [(each.name, bool(each.path)) for each in found.sources] == [("a", True), ("sources[1]", False)]
     assert [(each.event, each.to, each.drop) for each in found.rules] == [("x", (), None), (None, (), "rule")]
@@ -573,7 +580,7 @@ def test_faulty_pieces_are_left_out_and_the_rest_is_kept() -> None:
 def test_a_source_without_a_path_is_looked_through_all_the_same() -> None:
     """Whoever mends the path is not to learn of the next problem only then."""
     text = "sources: [{path: [], format: [x], hosts: 5}, {site: 'ftp://x'}, {path: a.log, start_at: never}]\n"
-    _, problems = settings.read(text, "f", {})
+    _, problems = loader.read(text, "f", {})
     told = " ".join(problem.where for problem in problems if not problem.warning)
     for where in ("sources[0].path", "sources[0].format", "sources[1].site", "sources[2].path", "sources[2].start_at"):
         assert where in told
@@ -619,7 +626,7 @@ def test_an_alias_bomb_is_refused() -> None:
         ("a: 1\n".encode("utf-16"), "1:1: saved as UTF-16; save it as UTF-8"),
         (b"\x1f\x8b\x08", "1:2: the byte 0x8b is not UTF-8; save the file as UTF-8"),
         (b"\x7fELF\x02\x01", "1:1: the character U+007F: this is no text file"),
-        (b"x" * (settings.MAX_BYTES + 1), "larger than 4 MiB; is this the configuration?"),
+        (b"x" * (loader.MAX_BYTES + 1), "larger than 4 MiB; is this the configuration?"),
     ],
 )
 def test_a_file_that_is_no_text_is_refused(tmp_path: Path, data: bytes, expected: str) -> None:
@@ -627,7 +634,7 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path, data: bytes, expected
     path = tmp_path / "logship.yaml"
     path.write_bytes(data)
     with pytest.raises(ConfigError) as caught:
-        settings.load(path, {})
+        loader.load(path, {})
     separator = ":" if expected[0].isdigit() else ": "
     assert str(caught.value) == f"{path}{separator}{expected}"
 
@@ -635,8 +642,8 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path, data: bytes, expected
 def test_a_file_that_cannot_be_read_is_a_problem_like_any_other(tmp_path: Path) -> None:
     """No traceback for a missing file or a directory."""
     with pytest.raises(ConfigError, match=r"nowhere.yaml: does not exist; name another with -c, or let `logship init"):
-        settings.load(tmp_path / "nowhere.yaml", {})
-    found, problems = settings.read_file(tmp_path, {"STATE_DIRECTORY": "/s"})
+        loader.load(tmp_path / "nowhere.yaml", {})
+    found, problems = loader.read_file(tmp_path, {"STATE_DIRECTORY": "/s"})
     assert [problem.message for problem in problems] == ["cannot be read: Is a directory"]
     assert found.state_dir == Path("/s")
 
@@ -645,7 +652,7 @@ def test_a_byte_order_mark_and_windows_line_ends_do_no_harm(tmp_path: Path) -> N
     """Editors on Windows save like this."""
     path = tmp_path / "logship.yaml"
     path.write_bytes(b"\xef\xbb\xbf" + SOURCE.replace("\n", "\r\n").encode())
-    assert settings.load(path, {}).sources[0].path == ("/var/log/a.log",)
+    assert loader.load(path, {}).sources[0].path == ("/var/log/a.log",)
 
 
 def test_a_key_cannot_forge_a_second_line() -> None:
@@ -702,7 +709,7 @@ def test_what_a_variable_held_is_never_printed(text: str) -> None:
 )  # fmt: skip
 def test_what_is_legal_and_surely_wrong_is_a_warning(text: str, expected: str) -> None:
     """It is told, and the configuration is used all the same."""
-    found, problems = settings.read(text, "f", {})
+    found, problems = loader.read(text, "f", {})
     assert [str(problem) for problem in problems] == [expected]
     assert found.warnings == tuple(problems)
 
@@ -731,10 +738,10 @@ def test_load_raises_for_errors_and_keeps_warnings(tmp_path: Path) -> None:
     """An error carries the warnings with it; warnings alone let the configuration pass."""
     path = tmp_path / "logship.yaml"
     path.write_text(f"{SOURCE}grace_period: 5m\n")
-    assert [problem.where for problem in settings.load(path, {}).warnings] == ["grace_period"]
+    assert [problem.where for problem in loader.load(path, {}).warnings] == ["grace_period"]
     path.write_text(f"{SOURCE}grace_period: 5m\nmax_event_age: 5\n")
     with pytest.raises(ConfigError) as caught:
-        settings.load(path, {})
+        loader.load(path, {})
     assert [problem.warning for problem in caught.value.problems] == [True, False]
 
 
@@ -792,8 +799,15 @@ def test_the_committed_schema_and_reference_are_current() -> None:
 def test_every_key_of_every_dataclass_is_declared() -> None:
     """A field without a declaration could be set by nobody."""
     own = {"where", "file", "content_hash", "places", "warnings"}
-    values = (AnyOf, AllOf, Not, Asked, When, settings.AdminSettings)  # conditions and host:port are read as a whole
-    classes = [each for each in vars(settings).values() if is_dataclass(each) and each.__module__ == settings.__name__]
+    values = (AnyOf, AllOf, Not, Asked, When, AdminSettings)  # conditions and host:port are read as a whole
+    files = (REPO / "logship" / "settings").glob("[a-z]*.py")
+    modules = [importlib.import_module(f"logship.settings.{file.stem}") for file in files]
+    classes = [
+        each
+        for module in modules
+        for each in vars(module).values()
+        if is_dataclass(each) and each.__module__ == module.__name__
+    ]
     undeclared = [
         f"{each.__name__}.{field.name}"
         for each in classes
@@ -818,7 +832,7 @@ def test_the_reference_names_every_key_of_the_contract() -> None:
 def test_minimal_configuration_is_valid_and_names_its_schema(tmp_path: Path) -> None:
     """The example works as it stands, and its first line leads an editor to the schema."""
     path = REPO / "config" / "minimal.yaml"
-    assert settings.load(path, {}).warnings == ()
+    assert loader.load(path, {}).warnings == ()
     named = path.read_text().splitlines()[0].removeprefix("# yaml-language-server: $schema=")
     assert (path.parent / named).resolve() == REPO / "logship" / "schema.json"
 
@@ -828,19 +842,19 @@ def test_the_words_of_other_rooms_are_the_same_here() -> None:
     from logship.parser import client, formats, wrappers
     from logship.router import audience, conditions, presets
 
-    assert settings.BOT_CLASSES == audience.KINDS
-    assert set(settings.PRESETS) == set(presets.PRESETS)
+    assert BOT_CLASSES == audience.KINDS
+    assert set(PRESETS) == set(presets.PRESETS)
     assert set(notations.ADDRESS_SETS) == set(client.SETS)
-    assert set(settings.WRAPPERS) == set(wrappers.KINDS)
-    assert not [name for name in settings.HOSTLESS if "host" in formats.compile(name).facts]
-    assert {name for name in settings.WHEN.keys if name not in ("any", "all", "not")} == set(conditions.FIELDS)
+    assert set(WRAPPERS) == set(wrappers.KINDS)
+    assert not [name for name in HOSTLESS if "host" in formats.compile(name).facts]
+    assert {name for name in WHEN.keys if name not in ("any", "all", "not")} == set(conditions.FIELDS)
 
 
 def test_printed_presets_can_be_pasted_into_a_file() -> None:
     """What `check --show-rules` prints is read as the very rules that the presets stand for."""
     from logship.router.table import Rules
 
-    for preset in settings.PRESETS:
+    for preset in PRESETS:
         rules = Rules([RuleSettings(preset=preset)], destinations=["plausible"])
         assert read(f"{SOURCE}rules:\n{rules.shown()}").rules == tuple(rules.expanded)
 

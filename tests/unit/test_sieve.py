@@ -10,8 +10,10 @@ from logship.parser.record import Parser
 from logship.records import Chunk, Unparsed
 from logship.router.scrutiny import Memory, Scrutiny
 from logship.router.table import Rules, Table
-from logship.settings import BehaviourSettings, RuleSettings, SourceSettings, When
-from logship.settings import Test as Asked
+from logship.settings.conditions import Test as Asked
+from logship.settings.conditions import When
+from logship.settings.rule import RuleSettings
+from logship.settings.source import BehaviourSettings, SourceSettings
 from logship.sieve import Sieve
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:127.0) Gecko/20100101 Firefox/127.0"

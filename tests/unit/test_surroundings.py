@@ -2,7 +2,8 @@
 
 import pytest
 
-from logship import settings, surroundings
+from logship import surroundings
+from logship.settings import loader
 from logship.surroundings import Rotation, mounts_of, rotations_of
 
 DEBIAN = """
@@ -69,7 +70,7 @@ def test_directives_are_found_wherever_they_may_stand(text, flags):
 
 def configuration(tmp_path, path="/var/log/nginx/access.log"):
     text = f"state_dir: /srv/state\nsources: [{{path: {path}, site: 'https://example.com', format: combined}}]"
-    loaded, _ = settings.read(text, str(tmp_path / "logship.yaml"), {})
+    loaded, _ = loader.read(text, str(tmp_path / "logship.yaml"), {})
     return loaded
 
 

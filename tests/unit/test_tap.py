@@ -8,9 +8,10 @@ import stat
 
 import pytest
 
-from logship import plan, settings, tap
+from logship import plan, tap
 from logship.decisions import Judge, masked, written_names
 from logship.records import Chunk
+from logship.settings import loader
 from logship.tap import MOST_ONLOOKERS, Tap, Wish
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:127.0) Gecko/20100101 Firefox/127.0"
@@ -28,7 +29,7 @@ def line(target="/", agent=FIREFOX, ip="203.0.113.7", referrer="-", when="22/Nov
 
 @pytest.fixture(scope="module")
 def judge():
-    loaded, _ = settings.read(CONFIG, "logship.yaml", {})
+    loaded, _ = loader.read(CONFIG, "logship.yaml", {})
     source = plan.build(loaded).sources["shop"]
     sieve = source.sieve(None)
     return Judge(sieve.parser("/a.log"), source.table, None, written_names(loaded.rules) | {"pageview"})
@@ -80,7 +81,7 @@ def test_every_fate_has_its_reason_and_no_secret(judge, written, result, reason)
 
 def of(config):
     """Return the source of a configuration."""
-    loaded, _ = settings.read(config, "logship.yaml", {})
+    loaded, _ = loader.read(config, "logship.yaml", {})
     return plan.build(loaded).sources["shop"]
 
 

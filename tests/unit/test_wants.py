@@ -6,14 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from logship import checkup, plan, settings, wants
+from logship import checkup, plan, wants
+from logship.settings import loader
 
 BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:127.0) Gecko/20100101 Firefox/127.0"
 
 
 def told(text: str) -> list[str]:
     """Return what is said of a configuration, places included."""
-    loaded, problems = settings.read(text, "f", {})
+    loaded, problems = loader.read(text, "f", {})
     assert [str(each) for each in problems if not each.warning] == []
     return [str(each.at(*loaded.place(each.where))) for each in wants.doubts(plan.build(loaded))]
 
@@ -99,6 +100,6 @@ def test_a_format_that_was_found_is_judged_as_one_that_is_given(tmp_path: Path) 
     line = f'203.0.113.7 - - [22/Nov/2026:05:55:36 +0000] "GET /p HTTP/1.1" 200 5 "-" "{BROWSER}"\n'
     log.write_text(line * 12)
     text = f"state_dir: {tmp_path}\nsources: [{{path: {log}, site: https://a.example, client_ip: {{trusted_proxies:"
-    loaded, _ = settings.read(f"{text} [private], field: http_cf_connecting_ip}}}}]\n", "f", {})
+    loaded, _ = loader.read(f"{text} [private], field: http_cf_connecting_ip}}}}]\n", "f", {})
     found = checkup.offline(plan.build(loaded)).problems
     assert any("the format has no field 'http_cf_connecting_ip'" in str(each) and each.warning for each in found)

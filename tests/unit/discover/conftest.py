@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from logship import plan, settings
+from logship import plan
 from logship.cli import init
-from logship.settings import Settings, SourceSettings
+from logship.settings import loader
+from logship.settings.root import Settings
+from logship.settings.source import SourceSettings
 
 DATE = datetime.date(2026, 11, 22)
 
@@ -52,7 +54,7 @@ class Written:
 
 
 def accepted(text: str) -> Written:
-    read, problems = settings.read(text, "logship.yaml", {})
+    read, problems = loader.read(text, "logship.yaml", {})
     assert not [str(problem) for problem in problems if not problem.warning], text
     plan.build(read)
     schema = text.partition("\n")[0].removeprefix("# yaml-language-server: $schema=")

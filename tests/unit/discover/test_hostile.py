@@ -12,9 +12,11 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from logship import plan, settings
+from logship import plan
 from logship.cli import init
 from logship.errors import LogshipError
+from logship.settings import loader
+from logship.settings.root import Settings
 
 DATE = datetime.date(2026, 11, 22)
 NGINX = """\
@@ -109,7 +111,7 @@ def accepted_or_refused(nginx: Path | None, apache: Path | None) -> None:
         if not re.match(r"/\S+(:\d+)?[: ]", str(error)):
             raise
         return
-    read, problems = settings.read(text, "logship.yaml", {})
+    read, problems = loader.read(text, "logship.yaml", {})
     assert not [problem for problem in problems if not problem.warning], text
     plan.build(read)
 
@@ -168,9 +170,9 @@ def test_nothing_gets_out_of_a_comment_or_a_value(tmp_path: Path, text: str) -> 
         f"server {{ server_name c.example; access_log /l/c combined 'if={text}'; }} }}"
     )
     written = init.compose(str(conf), None, DATE)
-    read, problems = settings.read(written, "logship.yaml", {})
+    read, problems = loader.read(written, "logship.yaml", {})
     assert not [problem for problem in problems if not problem.warning]
-    assert read.rules == settings.Settings(state_dir=Path()).rules
+    assert read.rules == Settings(state_dir=Path()).rules
     assert {path[:3] for source in read.sources for path in source.path} == {"/l/"}
     keys = (
         "sources:",

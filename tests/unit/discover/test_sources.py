@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logship import settings
 from logship.discover import build, hosts, write
+from logship.settings import loader
 
 
 def test_two_web_servers_in_one_file(lay, compose) -> None:
@@ -106,9 +106,7 @@ def test_any_text_is_written_so_that_it_reads_back(text: str) -> None:
         return
     value = write.scalar(text)
     assert "\n" not in value
-    read, problems = settings.read(
-        f"sources: [{{path: /l, format: {_flow(value)}, site: 'https://a.example'}}]", "x", {}
-    )
+    read, problems = loader.read(f"sources: [{{path: /l, format: {_flow(value)}, site: 'https://a.example'}}]", "x", {})
     assert not [problem for problem in problems if not problem.warning]
     assert read.sources[0].format == text
 

@@ -7,8 +7,9 @@ import pytest
 
 from logship.dispatcher import request
 from logship.errors import ConfigError
+from logship.language.notations import Secret
 from logship.records import Event
-from logship.settings import DestinationSettings, Secret
+from logship.settings.destination import DestinationSettings
 
 AGENT = "Mozilla/5.0 (X11; Linux x86_64) Gecko/20100101 Firefox/130.0"
 

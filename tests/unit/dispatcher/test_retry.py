@@ -5,7 +5,7 @@ import math
 import pytest
 
 from logship.dispatcher.retry import DOWN, MISCONFIGURED, RETRY_AFTER, Gate, Pace, backoff
-from logship.settings import RetrySettings
+from logship.settings.destination import RetrySettings
 
 RETRY = RetrySettings(initial=0.5, max=60.0)
 

@@ -8,7 +8,7 @@ import pytest
 from logship.dispatcher import wire
 from logship.errors import ConfigError, LogshipError
 from logship.records import Delivered, Misconfigured, Refused, TryAgain, Verdict
-from logship.settings import DestinationSettings, TlsSettings
+from logship.settings.destination import DestinationSettings, TlsSettings
 
 NOW = 1_760_000_000.0
 ERRORS = b'{"errors":{"domain":["can\'t be blank"]}}'

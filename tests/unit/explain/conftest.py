@@ -2,7 +2,8 @@
 
 import pytest
 
-from logship import plan, settings
+from logship import plan
+from logship.settings import loader
 
 AGENT = "Mozilla/5.0 (X11; Linux x86_64; rv:127.0) Gecko/20100101 Firefox/127.0"
 
@@ -13,7 +14,7 @@ def planned():
 
     def make(text="", *, file="logship.yaml"):
         source = "sources: [{path: /var/log/access.log, site: https://example.com, format: combined}]\n"
-        loaded, problems = settings.read(text if "sources:" in text else source + text, file, {})
+        loaded, problems = loader.read(text if "sources:" in text else source + text, file, {})
         assert [str(problem) for problem in problems if not problem.warning] == []
         return plan.build(loaded)
 

@@ -7,6 +7,7 @@ import pytest
 
 from logship import plan
 from logship.explain import lines, trial
+from logship.settings import loader
 
 PERSON = (
     '203.0.113.7 - - [10/Oct/2025:13:55:36 +0000] "GET {} HTTP/1.1" 200 512 "-" '
@@ -162,10 +163,8 @@ FAULTS = [
 @pytest.mark.parametrize(("text", "told"), FAULTS)
 def test_a_test_that_cannot_be_understood_is_a_fault_of_the_file(text, told):
     """It is told where it stands, as all faults are, and `run` would not start with it."""
-    from logship import settings
-
     source = "sources: [{path: /var/log/access.log, site: https://example.com}]\n"
-    found = [str(problem) for problem in settings.read(f"{source}tests: {text}\n", "f", {})[1]]
+    found = [str(problem) for problem in loader.read(f"{source}tests: {text}\n", "f", {})[1]]
     assert [problem for problem in found if told in problem], found
 
 

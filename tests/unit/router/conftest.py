@@ -4,10 +4,11 @@ from collections.abc import Callable
 
 import pytest
 
-from logship import settings
 from logship.records import Record
 from logship.router.table import Rules, Table
-from logship.settings import RuleSettings, SourceSettings
+from logship.settings import loader
+from logship.settings.rule import RuleSettings
+from logship.settings.source import SourceSettings
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:127.0) Gecko/20100101 Firefox/127.0"
 
@@ -46,6 +47,6 @@ def rules_of(text: str) -> tuple[RuleSettings, ...]:
     head = "sources: [{name: web, path: /w, site: 'https://a.example'}, {name: shop, path: /s, site: 'https://b.example'}]\n"
     head += "destinations: {plausible: {}, second: {}}\n"
     whole = f"{head}rules:\n{body}\n"
-    read, problems = settings.read(whole, "logship.yaml", {})
+    read, problems = loader.read(whole, "logship.yaml", {})
     assert [problem for problem in problems if not problem.warning] == []
     return read.rules

@@ -1,10 +1,11 @@
 import pytest
 
-from logship import settings
 from logship.errors import ConfigError
 from logship.records import Record
 from logship.router.table import Rules
-from logship.settings import AnyOf, Not, RuleSettings, When
+from logship.settings.conditions import AnyOf, Not, When
+from logship.settings.conditions import Test as Asked
+from logship.settings.rule import RuleSettings
 
 GPTBOT = "Mozilla/5.0 AppleWebKit/537.36 (KHTML, like Gecko; compatible; GPTBot/1.2; +https://openai.com/gptbot)"
 
@@ -83,9 +84,7 @@ def test_a_condition_holds_as_documented(table, page, when, record, holds):
 
 
 def rule(**when):
-    tests = tuple(
-        settings.Test(name.replace("__", "."), (value,), f"rules[0].when.{name}") for name, value in when.items()
-    )
+    tests = tuple(Asked(name.replace("__", "."), (value,), f"rules[0].when.{name}") for name, value in when.items())
     return RuleSettings(event="e", when=When(tests), where="rules[0]")
 
 
@@ -115,17 +114,13 @@ def test_a_faulty_condition_names_its_place_and_the_way_out(faulty, told):
 def test_all_faults_are_told_at_once():
     """Nobody mends a configuration one run at a time."""
     faulty = [
-        RuleSettings(
-            event="{paht}", when=When((settings.Test("path", ("/[",), "rules[0].when.path"),)), where="rules[0]"
-        ),
+        RuleSettings(event="{paht}", when=When((Asked("path", ("/[",), "rules[0].when.path"),)), where="rules[0]"),
         RuleSettings(event="e", to=("nowhere",), props={"p": "{match.x}"}, where="rules[1]"),
         RuleSettings(event="e", drop="rule", where="rules[2]"),
         RuleSettings(preset="pageview", where="rules[3]"),
         RuleSettings(
             event="e",
-            when=When(
-                (Not(When((AnyOf((When((settings.Test("status", ("x",), "rules[4].when.not.any[0].status"),)),)),))),)
-            ),
+            when=When((Not(When((AnyOf((When((Asked("status", ("x",), "rules[4].when.not.any[0].status"),)),)),))),)),
             where="rules[4]",
         ),
     ]
@@ -173,7 +168,7 @@ def test_named_groups_are_caught_where_they_hold(table, page):
 
 def test_a_group_inside_not_can_catch_nothing():
     """It is an error, since such a prop would always be empty."""
-    inside = When((Not(When((settings.Test("path", ("re:(?P<x>a)",)),))),))
+    inside = When((Not(When((Asked("path", ("re:(?P<x>a)",)),))),))
     with pytest.raises(ConfigError, match=r"rules\[0\]\.props\.p: \{match\.x\}: no regular expression of this rule"):
         Rules([RuleSettings(event="e", when=inside, props={"p": "{match.x}"}, where="rules[0]")], destinations=[])
 

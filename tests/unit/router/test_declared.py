@@ -5,7 +5,9 @@ import pytest
 from logship.errors import ConfigError
 from logship.router import audience, spam
 from logship.router.table import Rules, Table
-from logship.settings import AudienceSettings, RuleSettings, SourceSettings
+from logship.settings.audience import AudienceSettings
+from logship.settings.rule import RuleSettings
+from logship.settings.source import SourceSettings
 
 KIOSK = "AcmeKiosk/2.0 (compatible; kioskbot; like Mozilla)"
 PROBE = "Mozilla/5.0 (compatible; FooMonitor/1.3)"

@@ -1,10 +1,12 @@
 import pytest
 
-from logship import settings
 from logship.records import OnceWithin, Record
 from logship.router.presets import PRESETS
 from logship.router.table import Rules
-from logship.settings import RuleSettings
+from logship.settings import rule
+from logship.settings.conditions import BOT_CLASSES, When
+from logship.settings.conditions import Test as Asked
+from logship.settings.rule import RuleSettings
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:127.0) Gecko/20100101 Firefox/127.0"
 GPTBOT = "Mozilla/5.0 AppleWebKit/537.36 (KHTML, like Gecko; compatible; GPTBot/1.2; +https://openai.com/gptbot)"
@@ -198,7 +200,7 @@ def test_a_preset_takes_what_its_user_adds(table, page):
 
 def test_two_presets_can_share_a_log_by_their_conditions(table, page):
     """Each drops and sends within its own condition only."""
-    shop = settings.When((settings.Test("host", ("shop.example.com",)),))
+    shop = When((Asked("host", ("shop.example.com",)),))
     one = RuleSettings(preset="pageviews", when=shop, domain="shop", where="rules[0]")
     two = RuleSettings(preset="pageviews", domain="rest", where="rules[1]")
     made = table([one, two])
@@ -225,5 +227,5 @@ def test_settings_know_the_same_presets_and_classes():
     """Two lists of names in two rooms, kept equal."""
     from logship.router import audience
 
-    assert set(settings.PRESETS) == set(PRESETS)
-    assert settings.BOT_CLASSES == audience.KINDS
+    assert set(rule.PRESETS) == set(PRESETS)
+    assert BOT_CLASSES == audience.KINDS

@@ -4,14 +4,15 @@ from pathlib import Path
 import pytest
 import yaml
 
-from logship import settings
 from logship.parser import formats
 from logship.parser.client import ClientRule
 from logship.parser.record import Parser
 from logship.router.presets import PRESETS
 from logship.router.scrutiny import Memory, Scrutiny
 from logship.router.table import Rules, Table
-from logship.settings import BehaviourSettings, RuleSettings, SourceSettings
+from logship.settings import loader
+from logship.settings.rule import RuleSettings
+from logship.settings.source import BehaviourSettings, SourceSettings
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGE = (ROOT / "docs/rules.md").read_text()
@@ -64,6 +65,6 @@ def test_the_example_configurations_load_and_compile(name):
     whole = re.sub(r"^  # (?=- name:|- preset:|  )", "  ", text, flags=re.MULTILINE)
     assert whole.count("  # - ") == 0
     for each in (text, whole):
-        read, problems = settings.read(each, name, {})
+        read, problems = loader.read(each, name, {})
         assert problems == []
         Rules(read.rules, destinations=["plausible"])

@@ -3,7 +3,7 @@
 import pytest
 
 from logship.router.scrutiny import Memory, Pace, Recent, Scrutiny, host_of, is_below, is_scan
-from logship.settings import BehaviourSettings
+from logship.settings.source import BehaviourSettings
 
 GPTBOT = "Mozilla/5.0 AppleWebKit/537.36 (KHTML, like Gecko; compatible; GPTBot/1.2; +https://openai.com/gptbot)"
 NOON = 1760097600.0

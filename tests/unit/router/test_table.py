@@ -6,7 +6,8 @@ import pytest
 from logship.errors import ConfigError
 from logship.records import Record
 from logship.router.table import Rules, Table
-from logship.settings import RuleSettings, SourceSettings
+from logship.settings.rule import RuleSettings
+from logship.settings.source import SourceSettings
 
 UNKNOWN = frozenset(Record.__dataclass_fields__) | {"bot"}
 REQUEST_LINE = UNKNOWN - {"method", "path", "query", "status", "host", "absolute", "scheme"}

@@ -7,12 +7,14 @@ an environment variable is what a visitor sent.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 from logship.language import notations, tree
-from logship.language.kinds import FAULTY, FLAG, LOOSE, Kind, Section, Several, Spot, Table, Text, key, keys_of
+from logship.language.kinds import FAULTY, Kind, Several, Spot, Table, Text
 from logship.language.notations import MisfitError
+from logship.language.scalars import FLAG, LOOSE
+from logship.language.sections import Section, key, keys_of, place
 
 ANY = "any"  # of whatever reason
 
@@ -68,7 +70,7 @@ class ExpectSettings:
     user_agent: str | None = key(_TEXT, "The User-Agent that is sent.", None)
     client_ip: str | None = key(_TEXT, "The visitor's address that is sent.", None)
     to: tuple[str, ...] | None = key(Several(_TEXT, "a list of destinations"), "The destinations that get it.", None)
-    where: str = field(default="", compare=False)
+    where: str = place()
 
     def given(self) -> dict[str, Any]:
         """Return what is to be compared, by key."""
@@ -147,7 +149,7 @@ class CaseSettings:
         "compared.",
         None,
     )
-    where: str = field(default="", compare=False)  # "tests[0]"
+    where: str = place()  # "tests[0]"
 
 
 class _Case(Section):

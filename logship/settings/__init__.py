@@ -1,0 +1,1 @@
+"""The configuration: what can be set, declared as data, and how a YAML file becomes frozen `Settings`."""
