@@ -15,6 +15,7 @@ from logship.errors import LogshipError
 from logship.receiver import names, server, spam
 
 _ADDRESS = re.compile(r"(?:(?P<host>\[[^\]]+\]|[^:\[\]]*):)?(?P<port>\d{1,5})\Z", re.ASCII)
+_ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _OPEN = """warning: {host} can be reached from other machines. Like Plausible, the receiver believes the headers of
 whoever calls it, and shows what it stored to anyone: put a firewall or a proxy in front of it."""
 
@@ -55,14 +56,15 @@ async def _receive(
     host: str, port: int, sites: tuple[str, ...], store: Path | None, keep_addresses: bool, spam_hosts: frozenset[str]
 ) -> None:
     stopped = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    for number in _ENDINGS:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
+            asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     serving = server.serve(
         host, port, sites=sites, store_path=store, keep_addresses=keep_addresses, spam_hosts=spam_hosts
     )
     async with serving as running:
         _spare_the_collector()
-        _greet(running.url, host, sites, store)
+        _greet(running, host, store)
         await stopped.wait()
 
 
@@ -72,10 +74,10 @@ def _spare_the_collector() -> None:
     gc.set_threshold(10_000, 50, 100)
 
 
-def _greet(url: str, host: str, sites: tuple[str, ...], store: Path | None) -> None:
-    click.echo(f"Live page:  {url}/")
-    click.echo(f"Events to:  {url}/api/event")
-    click.echo(f"Sites:      {', '.join(sites) or 'every domain is known (name yours with --site)'}")
+def _greet(running: server.Running, host: str, store: Path | None) -> None:
+    click.echo(f"Live page:  {running.url}/")
+    click.echo(f"Events to:  {running.url}/api/event")
+    click.echo(f"Sites:      {', '.join(running.sites) or 'every domain is known (name yours with --site)'}")
     click.echo(f"Store:      {store or 'a temporary file, gone when this stops (keep it with --store FILE)'}")
     if not names.is_local(host):
         click.secho(_OPEN.format(host=host), fg="yellow", err=True)

@@ -42,6 +42,8 @@ local names only, lest a web page of that name reads it. Ask for 127.0.0.1 or lo
 """
 _MOST_EVENTS = 100_000
 _MOST_COUNTED = 64
+_MOST_ROWS = 1000
+_TRUTHS = {"": None, "true": True, "false": False}
 _TAGS = ("source", "medium", "campaign", "content", "term")
 
 
@@ -71,7 +73,7 @@ class Receiver:
         self._spam_hosts = spam_hosts
         self._turns = Turns(patience)
         self._counting = asyncio.Lock()
-        self._counted: dict[tuple[str, str], _Counted] = {}
+        self._counted: dict[tuple[str, str, int], _Counted] = {}
         self._store: storage.Store
         self.event_api: EventApi
 
@@ -91,11 +93,11 @@ class Receiver:
             self.event_api = EventApi(intake)
             yield
 
-    async def stats(self, period: str = "24h", site: str = "") -> dict[str, Any]:
-        """Return the figures of `/api/stats`, counted now."""
+    async def stats(self, period: str = "24h", site: str = "", rows: int = figures.ROWS) -> dict[str, Any]:
+        """Return the figures of `/api/stats`, counted now; lists of so many rows."""
         now = int(self._clock())
         counted = await self._store.read(
-            lambda connection: figures.of(connection, now, period=period, site=site), at_length=True
+            lambda connection: figures.of(connection, now, period=period, site=site, rows=rows), at_length=True
         )
         return counted | {"answers": {str(status): count for status, count in sorted(self.event_api.answers.items())}}
 
@@ -111,23 +113,29 @@ class Receiver:
         return web.Response(status=answer.status, body=answer.body, headers=headers)
 
     async def get_events(self, request: web.Request) -> web.Response:
-        """Answer `GET /api/events?after=ID&limit=N`, or `?last=N`."""
+        """Answer `GET /api/events?after=ID&limit=N`, or `?last=N`; `site=S` and `dropped=true|false` narrow it."""
+        wanted = storage.Wanted(request.query.get("site", ""), _truth(request, "dropped"))
         after, limit = _number(request, "after", 0), min(_number(request, "limit", 1000), _MOST_EVENTS)
         last = min(_number(request, "last", 0), _MOST_EVENTS)
 
         def found(store: sqlite3.Connection) -> bytes:
             # Made into JSON in the reading thread as well: a hundred thousand events would hold the others up.
-            rows = storage.last_events(store, last) if last else storage.events_after(store, after, limit)
+            rows = (
+                storage.last_events(store, last, wanted) if last else storage.events_after(store, after, limit, wanted)
+            )
             return orjson.dumps(self._shown(rows))
 
         return web.Response(body=await self._store.read(found), content_type="application/json")
 
     async def get_stats(self, request: web.Request) -> web.Response:
-        """Answer `GET /api/stats?period=P&site=S`."""
+        """Answer `GET /api/stats?period=P&site=S&limit=N`."""
         period, site = request.query.get("period", "24h"), request.query.get("site", "")
         if period not in figures.PERIODS:
             return _json({"error": f"period: want one of {', '.join(figures.PERIODS)}"}, 400)
-        return _json(await self._recent_stats(period, site))
+        rows = _number(request, "limit", figures.ROWS)
+        if rows > _MOST_ROWS:
+            return _json({"error": f"limit: want at most {_MOST_ROWS}"}, 400)
+        return _json(await self._recent_stats(period, site, rows))
 
     async def get_page(self, _request: web.Request) -> web.Response:
         """Answer `GET /`: the live page."""
@@ -138,19 +146,19 @@ class Receiver:
     def _shown(self, rows: list[sqlite3.Row]) -> list[dict[str, Any]]:
         return [_event_with_addresses(row) if self._keep_addresses else _event(row) for row in rows]
 
-    async def _recent_stats(self, period: str, site: str) -> dict[str, Any]:
+    async def _recent_stats(self, period: str, site: str, rows: int = figures.ROWS) -> dict[str, Any]:
         # Counting a large store takes seconds: at most a tenth of the time goes there, however many pages are open,
         # and while one of them waits for new figures the others have the old.
-        found = self._counted.get((period, site))
+        found = self._counted.get((period, site, rows))
         if found and (self._counting.locked() or time.monotonic() < found.stale_at):
             return found.stats
         async with self._counting:
             started = time.monotonic()
-            stats = await self.stats(period, site)
+            stats = await self.stats(period, site, rows)
             ended = time.monotonic()
             if len(self._counted) >= _MOST_COUNTED:
                 self._counted.clear()
-            self._counted[period, site] = _Counted(stats, ended + 10 * (ended - started))
+            self._counted[period, site, rows] = _Counted(stats, ended + 10 * (ended - started))
             return stats
 
     async def order_fault(self, request: web.Request) -> web.Response:
@@ -311,6 +319,13 @@ def _number(request: web.Request, name: str, default: int) -> int:
     if text and not (text.isascii() and text.isdigit() and len(text) < 19):
         raise web.HTTPBadRequest(reason=f"{name}: want a whole number")
     return int(text) if text else default
+
+
+def _truth(request: web.Request, name: str) -> bool | None:
+    text = request.query.get(name, "")
+    if text not in _TRUTHS:
+        raise web.HTTPBadRequest(reason=f"{name}: want true or false")
+    return _TRUTHS[text]
 
 
 def _page(status: int, text: str) -> web.Response:

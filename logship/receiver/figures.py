@@ -16,7 +16,9 @@ _MINUTE, _HOUR, _DAY = 60, 60 * 60, 24 * 60 * 60
 _CURRENT = 5 * _MINUTE
 """A visitor is current for five minutes after an event, as on Plausible's dashboard."""
 
-_ROWS = 10
+ROWS = 10
+"""How many rows a list has where nobody says."""
+
 _STEPS = (_MINUTE, 5 * _MINUTE, 15 * _MINUTE, _HOUR, 6 * _HOUR, _DAY, 7 * _DAY, 30 * _DAY)
 _NO_SOURCE = "Direct / None"
 _VALUES = 5000
@@ -62,10 +64,12 @@ _LISTS = {
 }
 
 
-def of(connection: sqlite3.Connection, now: int, *, period: str = "24h", site: str = "") -> dict[str, Any]:
-    """Return the figures of a period (a key of PERIODS) and of one site, or of all."""
+def of(
+    connection: sqlite3.Connection, now: int, *, period: str = "24h", site: str = "", rows: int = ROWS
+) -> dict[str, Any]:
+    """Return the figures of a period (a key of PERIODS) and of one site, or of all; lists of at most so many rows."""
     span = PERIODS[period]
-    view = _View(connection, now, now - span.length if span.length else 0, site)
+    view = _View(connection, now, now - span.length if span.length else 0, site, rows)
     return {
         "period": period,
         "site": site or None,
@@ -88,14 +92,14 @@ def _iso(seconds: int) -> str:
 class _View:
     """One period and site of a store. Every question is one query; all values are bound, only our own names are not."""
 
-    def __init__(self, connection: sqlite3.Connection, now: int, since: int, site: str) -> None:
+    def __init__(self, connection: sqlite3.Connection, now: int, since: int, site: str, rows: int) -> None:
         self._connection = connection
         self._bound: dict[str, Any] = {
             "now": now,
             "since": since,
             "site": site,
             "current": now - _CURRENT,
-            "rows": _ROWS,
+            "rows": rows,
             "values": _VALUES,
         }
         self.since = since
@@ -154,7 +158,7 @@ class _View:
         found: dict[str, dict[str, list[dict[str, Any]]]] = {}
         for row in rows:
             values = found.setdefault(row["name"], {}).setdefault(row["key"], [])
-            if len(values) < _ROWS:
+            if len(values) < self._bound["rows"]:
                 values.append({"value": row["value"], "visitors": row["visitors"], "events": row["events"]})
         return found
 
@@ -203,7 +207,8 @@ class _View:
 
     def _buckets(self, step: int, found: dict[int, dict[str, Any]]) -> range:
         last = max(self._bound["now"] // step, max(found, default=0))
-        first = self.since // step if self.since else min(found, default=last)
+        # A step that began before the period does is left out: half of it would look like a dip.
+        first = -(-self.since // step) if self.since else min(found, default=last)
         return range(first, last + 1)
 
     def _fitting_step(self) -> int:

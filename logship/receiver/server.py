@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
@@ -31,6 +33,11 @@ class Running:
 
     url: str
     app: web.Application
+
+    @property
+    def sites(self) -> tuple[str, ...]:
+        """The known sites, as events name them; empty when every domain is known."""
+        return self.app[RECEIVER].gate.domains
 
     async def stats(self, period: str = "all", site: str = "") -> dict[str, Any]:
         """Return the figures of `/api/stats`, counted now; by default of everything that is stored."""
@@ -79,12 +86,20 @@ async def _listening(receiver: Receiver, runner: web.AppRunner, host: str, port:
     try:
         server = await asyncio.get_running_loop().create_server(lambda: Connection(door), host, port, backlog=1024)
     except (OSError, OverflowError) as error:
-        raise ListenError(f"{_shown(host, port)}: cannot listen: {error}") from error
+        raise ListenError(f"{_shown(host, port)}: cannot listen: {_told(error)}") from error
     try:
         yield f"http://{_shown(host, server.sockets[0].getsockname()[1])}"
     finally:
         server.close()
         await door.close(_PATIENCE)
+
+
+def _told(error: OSError | OverflowError) -> str:
+    number = error.errno if isinstance(error, OSError) else None
+    if number is None or number not in errno.errorcode:
+        return str(error)
+    way_out = "; end the program that listens there, or name another port (0: a free one)"
+    return os.strerror(number).lower() + (way_out if number == errno.EADDRINUSE else "")
 
 
 def _shown(host: str, port: int) -> str:

@@ -19,7 +19,7 @@ from operator import attrgetter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import structlog
 
@@ -189,14 +189,35 @@ class Store:
         self._is_failing = batch.error is not None
 
 
-def last_events(connection: sqlite3.Connection, count: int) -> list[sqlite3.Row]:
-    """Return the arrivals with the highest ids, oldest first."""
-    return connection.execute("SELECT * FROM arrivals ORDER BY id DESC LIMIT ?", (count,)).fetchall()[::-1]
+class Wanted(NamedTuple):
+    """Which arrivals: those of one site, and either the dropped or the recorded ones. By default all."""
+
+    site: str = ""
+    dropped: bool | None = None
 
 
-def events_after(connection: sqlite3.Connection, after: int, limit: int) -> list[sqlite3.Row]:
-    """Return the arrivals with a higher id, oldest first."""
-    return connection.execute("SELECT * FROM arrivals WHERE id > ? ORDER BY id LIMIT ?", (after, limit)).fetchall()
+_WANTED = "(:site = '' OR site = :site) AND (:dropped IS NULL OR (dropped <> '') = :dropped)"
+_LOOKED_THROUGH = 100_000
+"""How many arrivals are searched for the newest ones that are wanted: a page asks every second, of whatever store."""
+
+_LAST = f"""SELECT * FROM arrivals WHERE id > (SELECT max(id) FROM arrivals) - {_LOOKED_THROUGH} AND {_WANTED}
+            ORDER BY id DESC LIMIT :limit"""  # noqa: S608
+_AFTER = f"SELECT * FROM arrivals WHERE id > :after AND {_WANTED} ORDER BY id LIMIT :limit"  # noqa: S608
+
+
+def last_events(connection: sqlite3.Connection, count: int, wanted: Wanted = Wanted()) -> list[sqlite3.Row]:  # noqa: B008 - a value
+    """Return the wanted arrivals with the highest ids, oldest first."""
+    return connection.execute(_LAST, {"limit": count, **wanted._asdict()}).fetchall()[::-1]
+
+
+def events_after(
+    connection: sqlite3.Connection,
+    after: int,
+    limit: int,
+    wanted: Wanted = Wanted(),  # noqa: B008 - a value
+) -> list[sqlite3.Row]:
+    """Return the wanted arrivals with a higher id, oldest first."""
+    return connection.execute(_AFTER, {"after": after, "limit": limit, **wanted._asdict()}).fetchall()
 
 
 def _lock(path: Path) -> int:

@@ -84,6 +84,21 @@ async def test_events_are_listed_after_an_id_oldest_first(api):
         assert answer.status == 400
 
 
+async def test_events_are_listed_of_a_site_and_of_one_outcome(api):
+    """`site` and `dropped` narrow the list, before its newest ones are taken; a word that is neither is told."""
+    for n in range(3):
+        await api.event(url=f"https://example.com/{n}", domain="other.org" if n == 1 else "example.com")
+    await api.event(url="https://example.com/3", headers={"User_Agent": "Googlebot/2.1"})
+    await api.event(url="https://example.com/4")
+    assert [event["id"] for event in await api.events("?last=2&site=example.com")] == [4, 5]
+    assert [event["id"] for event in await api.events("?after=1&site=example.com")] == [3, 4, 5]
+    assert [event["id"] for event in await api.events("?last=2&dropped=true")] == [4]
+    assert [event["id"] for event in await api.events("?dropped=false&site=example.com&limit=2")] == [1, 3]
+    async with api.session.get(api.running.url + "/api/events?dropped=perhaps") as answer:
+        assert answer.status == 400
+        assert "dropped: want true or false" in await answer.text()
+
+
 async def test_validation_errors_are_400_with_errors(api):
     """An empty object gets every missing field, as JSON, and nothing is recorded."""
     answer = await api.post({})

@@ -1,6 +1,7 @@
 """`logship receive` says what it does, and fails with a clear word and exit code 1."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -15,23 +16,19 @@ from logship.cli.receive import command
 RUN = [sys.executable, "-c", "from logship.cli.receive import command; command(prog_name='receive')"]
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+def start(*arguments: str, **how: object) -> subprocess.Popen[str]:
+    return subprocess.Popen([*RUN, *arguments], stdout=subprocess.PIPE, text=True, **how)
 
 
 def test_it_runs_until_it_is_told_to_stop(tmp_path):
-    """It says where it listens and what it knows, answers, and exits 0 on SIGTERM."""
-    port = free_port()
-    arguments = ["--listen", f"127.0.0.1:{port}", "--store", str(tmp_path / "events.db"), "--site", "a.example"]
-    process = subprocess.Popen([*RUN, *arguments], stdout=subprocess.PIPE, text=True)
+    """It says where it listens and what it knows, answers, and exits 0 on SIGTERM. A site's address is its host."""
+    store = tmp_path / "events.db"
+    process = start("--listen", "127.0.0.1:0", "--store", str(store), "--site", "https://www.a.example/")
     try:
         said = [process.stdout.readline() for _ in range(4)]
-        assert f"http://127.0.0.1:{port}/" in said[0]
-        assert "a.example" in said[2]
-        assert "events.db" in said[3]
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/health") as answer:
+        root = re.fullmatch(r"Live page:  (http://127\.0\.0\.1:\d+)/\n", said[0])[1]
+        assert said[1:] == [f"Events to:  {root}/api/event\n", "Sites:      a.example\n", f"Store:      {store}\n"]
+        with urllib.request.urlopen(f"{root}/api/health") as answer:
             assert answer.status == 200
     finally:
         process.send_signal(signal.SIGTERM)
@@ -61,12 +58,41 @@ def test_a_bad_address_is_refused(address):
 
 
 def test_a_busy_port_is_named():
-    """The address and the cause, exit code 1."""
+    """The address, the cause and the way out, exit code 1."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         result = CliRunner().invoke(command, ["--listen", f"127.0.0.1:{port}"])
     assert result.exit_code == 1
-    assert f"127.0.0.1:{port}: cannot listen" in result.output
+    assert f"127.0.0.1:{port}: cannot listen: address already in use; end the program" in result.output
+
+
+def test_an_address_of_another_machine_is_named():
+    """The address, and what the system says of it; nothing of the loop's own wording."""
+    result = CliRunner().invoke(command, ["--listen", "192.0.2.1:0"])
+    assert result.exit_code == 1
+    assert result.output == "Error: 192.0.2.1:0: cannot listen: cannot assign requested address\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_whatever_ends_it_leaves_nothing_behind(tmp_path, number):
+    """Ctrl-C, a service manager, a terminal that is closed: the temporary store goes with the receiver."""
+    process = start("--listen", "127.0.0.1:0", env=os.environ | {"TMPDIR": str(tmp_path)})
+    assert "temporary" in [process.stdout.readline() for _ in range(4)][3]
+    assert list(tmp_path.iterdir())
+    process.send_signal(number)
+    assert process.wait(60) == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nohup_keeps_it_alive():
+    """Who told it to ignore a closed terminal is obeyed."""
+    process = start("--listen", "127.0.0.1:0", preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+    root = process.stdout.readline().split()[-1]
+    process.send_signal(signal.SIGHUP)
+    with urllib.request.urlopen(f"{root}api/health") as answer:
+        assert answer.status == 200
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 0
 
 
 def test_an_unwritable_store_is_named(tmp_path):

@@ -69,7 +69,7 @@ async def test_the_figures_of_a_small_morning(api):
     }
     bars = stats.pop("timeseries")
     assert stats == expected
-    assert len(bars) == 25
+    assert len(bars) == 24
     assert bars[-1] == {
         "time": "2025-10-09T08:00:00+00:00",
         "visitors": 2,
@@ -140,6 +140,28 @@ async def test_everything_has_some_sixty_bars(api, age, bars):
     await api.event()
     api.clock.now += age
     assert len((await api.running.stats())["timeseries"]) == bars
+
+
+async def test_the_chart_begins_with_a_whole_step(api):
+    """A period that begins within an hour has no point for the rest of that hour, which would look like a dip."""
+    await api.event()
+    api.clock.now += 86_400 - 60
+    stats = await api.get("/api/stats?period=24h")
+    assert stats["pageviews"] == 1
+    assert len(stats["timeseries"]) == 24
+    assert stats["timeseries"][0]["time"] > stats["since"]
+
+
+async def test_lists_are_as_long_as_asked_for(api):
+    """Ten rows where nobody says how many; no more than a thousand."""
+    for n in range(12):
+        await api.event(url=f"https://example.com/{n}", props={"n": n})
+    usual, longer = await api.get("/api/stats"), await api.get("/api/stats?limit=11")
+    assert [len(usual["pages"]), len(usual["events"][0]["props"]["n"])] == [10, 10]
+    assert [len(longer["pages"]), len(longer["events"][0]["props"]["n"])] == [11, 11]
+    async with api.session.get(api.running.url + "/api/stats?limit=1001") as answer:
+        assert answer.status == 400
+        assert "limit: want at most 1000" in await answer.text()
 
 
 async def test_an_unknown_period_is_refused(api):
