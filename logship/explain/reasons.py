@@ -31,6 +31,7 @@ _KNOWN: Mapping[str, tuple[str, str]] = {
     "no_rule": (RULES, "taken by none of the rules"),
     "rule": (RULES, "taken by a rule of yours that drops"),
     "sampled": (RULES, "of visitors outside the sample"),
+    "target": (PAGE, "no path in the request: probes, and what only looks like a request"),
     "too_long": (RULES, "with a URL longer than Plausible takes"),
 }
 _UNPARSED: Mapping[str, str] = {

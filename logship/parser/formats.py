@@ -50,6 +50,7 @@ class LogFormat:
     is_access: Callable[[Mapping[str, Any]], bool] = labelled.always
     per_file: bool = False  # lines of a file say how those after them are to be read
     pattern: str = ""
+    absolute: bool = False  # every target is written with its host: none of them was meant for a proxy
 
 
 def compile(spec: str | Mapping[str, Mapping[str, str] | str], *, wrapper: str = "auto") -> LogFormat:  # noqa: A001
@@ -189,7 +190,7 @@ def _absolute(text: str) -> Callable[[str], LogFormat]:
 
     def make(name: str) -> LogFormat:
         found = _text_format(name, "nginx", *nginx.read(text))
-        return replace(found, facts=found.facts | {"host"})
+        return replace(found, facts=found.facts | {"host"}, absolute=True)
 
     return make
 

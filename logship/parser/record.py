@@ -152,7 +152,9 @@ class Parser:
         return self._decide(key) if sum(map(len, key)) > _LONG else self._remembered(key)
 
     def _decide(self, key: Key) -> Record:
-        return decide(dict(zip(self._key_names, map(text_of, key), strict=True)))
+        found = decide(dict(zip(self._key_names, map(text_of, key), strict=True)))
+        found.absolute = found.absolute and not self.format.absolute
+        return found
 
     def _log(self, raws: tuple[Raw, ...]) -> dict[str, str]:
         found = zip(self._logs, raws, strict=True)

@@ -41,6 +41,8 @@ class Send:
         """Return the deliveries of a record, or the reason why it gives none."""
         if place.origin is None:
             return self._none("host")
+        if record.path is None and record.method is not None and self.url is None:
+            return self._none("target")
         return self._decide(self._context(record, place, place.origin), place)
 
     def _context(self, record: Record, place: Place, origin: str) -> Context:

@@ -373,7 +373,7 @@ FIELDS: dict[str, Field] = {
     "path": Field(_reads("path"), matchers.paths, _ask_path),
     "query": Field(_reads("query"), matchers.exact_case, lambda matches, _: lambda r: matches(r.query)),
     "url": Field(_reads("scheme", "host", "path", "query"), matchers.paths, _ask_url),
-    "method": Field(_reads("method"), matchers.texts, lambda matches, _: lambda r: matches(r.method)),
+    "method": Field(_reads("method"), matchers.methods, lambda matches, _: lambda r: matches(r.method)),
     "status": Field(_reads("status"), matchers.statuses, lambda matches, _: lambda r: matches(r.status)),
     "user_agent": Field(_reads("user_agent"), matchers.texts, lambda matches, _: lambda r: matches(r.user_agent)),
     "bot": Field(_reads("bot"), matchers.audiences, _ask_bot),

@@ -52,6 +52,11 @@ def exact_case(values: Sequence[str]) -> Matcher:
     return texts(values, ignore_case=False)
 
 
+def methods(values: Sequence[str]) -> Matcher:
+    """Methods, which a rule may write in any case and a request may not: ``get`` is not GET (RFC 9110, 9.1)."""
+    return exact_case([value if value.startswith("re:") else value.upper() for value in values])
+
+
 def statuses(values: Sequence[str]) -> Matcher:
     """``404``, ``2xx``, ``400-499``."""
     wanted = frozenset(status for value in values for status in _statuses(value))

@@ -79,6 +79,7 @@ class Site:
         url = (origin or "") + path + self._suffix(record.query)
         domain = self._domain or (_bare(host) if host and origin else "")
         sure = origin is not None and len(url) <= event.URL_BYTES and domain != "" and "," not in domain
+        sure = sure and record.path is not None  # what was asked for tells no page: nobody saw the front page
         return Place(self, origin, path, url, domain, sure)
 
     def holds(self, url: str | None, record: Record) -> bool:

@@ -137,6 +137,16 @@ def test_haproxy_writes_later_http_in_absolute_form() -> None:
     )
 
 
+@pytest.mark.parametrize("name", ["alb", "elb"])
+def test_a_balancer_writes_every_target_in_absolute_form(name: str) -> None:
+    """Without `site` every line was dropped as a proxy probe, and with one those for each other host."""
+    found = read(name, DOCUMENTED[name][1])
+    assert isinstance(found, Record)
+    assert found.host is not None
+    assert found.scheme == "https"
+    assert found.absolute is False
+
+
 @pytest.mark.parametrize(("case", "end"), [("haproxy", -12), ("haproxy, clf", 60)])
 def test_a_request_that_syslog_cut_off_is_no_request(case: str, end: int) -> None:
     """A line longer than the syslog's limit ends within the URL: a visit to half a page is none."""

@@ -33,6 +33,8 @@ CASES = [
     ("url: https://example.com/*", {"path": "/a/b"}, False),
     ("method: [GET, HEAD]", {"method": "HEAD"}, True),
     ("method: GET", {"method": None}, False),
+    ("method: get", {"method": "GET"}, True),
+    ("method: GET", {"method": "get"}, False),
     ("status: 404", {"status": 404}, True),
     ("status: [2xx, 304]", {"status": 304}, True),
     ("status: 2xx", {"status": 300}, False),

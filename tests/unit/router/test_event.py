@@ -12,11 +12,17 @@ def only(decision):
     return sent
 
 
+def test_a_request_without_a_path_is_no_visit_to_the_front_page(table, page):
+    """A rule that says the URL itself may send one all the same."""
+    assert table("- event: hit").route(page(path=None)).reason == "target"
+    assert only(table("- {event: hit, url: /odd}").route(page(path=None))).url == "https://example.com/odd"
+
+
 @pytest.mark.parametrize(
     ("record", "source", "url"),
     [
         ({"path": "/p"}, {}, "https://example.com/p"),
-        ({"path": None}, {}, "https://example.com/"),
+        ({"method": None, "path": None}, {}, "https://example.com/"),
         ({"path": "*"}, {}, "https://example.com/*"),
         ({"path": "//blog//post"}, {}, "https://example.com//blog//post"),
         ({"path": "/my file"}, {}, "https://example.com/my%20file"),

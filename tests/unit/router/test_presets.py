@@ -31,6 +31,8 @@ DROPS = [
     ("method", {"method": "POST"}),
     ("method", {"method": "HEAD"}),
     ("method", {"method": None, "path": None, "status": 400}),
+    ("method", {"method": "get"}),
+    ("target", {"path": None}),
     ("status", {"status": 404}),
     ("status", {"status": 301}),
     ("status", {"status": 500}),

@@ -46,7 +46,7 @@ def test_the_example_of_a_reason_is_dropped_for_that_reason(reason, said, lines,
 def test_every_reason_of_the_house_has_an_example():
     """None is left for the reader to guess."""
     known = {"method", "status", "asset", "robots", "well_known", "sitemap", "feed", "content_type", "host"}
-    known |= {"no_client_ip", "bot", "rule", "no_rule", "too_long", "sampled", "prefetch"}
+    known |= {"no_client_ip", "bot", "rule", "no_rule", "too_long", "target", "sampled", "prefetch"}
     known |= {"repeated", "referrer_spam", "scanner", "crawler", "too_fast"}
     assert {reason for reason, _, _ in REASONS} == known
 
