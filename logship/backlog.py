@@ -28,6 +28,7 @@ import structlog
 from logship.parser.detect import Detection
 from logship.records import Chunk, Delivery, Event, Unparsed
 from logship.sieve import Sieve, Sifted
+from logship.steps import Steps
 
 log = structlog.get_logger(__name__)
 
@@ -87,7 +88,7 @@ class Sifting:
                         await pending.put((chunk, second, second.sift(chunk, self._now())))
                     else:
                         await pending.join()
-                        await take(chunk, self._sift(chunk))
+                        await take(chunk, await self._sift(chunk))
                 await pending.join()
                 taking.cancel()
         finally:
@@ -102,7 +103,7 @@ class Sifting:
     async def _take_in_turn(self, pending: asyncio.Queue[_Asked], take: Take) -> None:
         while True:
             chunk, second, answer = await pending.get()
-            await take(chunk, await self._answer(second, answer) or self._sift(chunk))
+            await take(chunk, await self._answer(second, answer) or await self._sift(chunk))
             pending.task_done()
 
     async def _answer(self, second: SecondProcess, answer: Awaitable[Sifted]) -> Sifted | None:
@@ -118,8 +119,12 @@ class Sifting:
             pass
         return None
 
-    def _sift(self, chunk: Chunk) -> Sifted:
-        return self._sieves()[chunk.source].sift(chunk, self._now())
+    async def _sift(self, chunk: Chunk) -> Sifted:
+        """Sift here, a step at a time: signals, answers and the admin port have their turn in between."""
+        work = Steps(self._sieves()[chunk.source].steps(chunk, self._now()))
+        for _ in work:
+            await asyncio.sleep(0)
+        return work.result
 
     def _second_for(self, chunk: Chunk) -> SecondProcess | None:
         """Return the second process, if there is one or should be, and this chunk is worth the way."""

@@ -11,7 +11,7 @@ would answer whatever the rest of the line holds, and tests compare both ways on
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import compress
@@ -29,12 +29,20 @@ from logship.records import Chunk, Decision, Delivery, Record, Unparsed
 from logship.router import scrutiny
 from logship.router.scrutiny import Scrutiny
 from logship.router.table import COURSE_FIELDS, Course, Table
+from logship.steps import Steps
 
 _SAMPLE_LINES = 50  # what detection looks at; a file that mixes formats shows it within fewer
 _FILES = 1024  # whose formats are remembered; one that is forgotten is looked at once more
 _REMEMBERED = 4096  # keys a generation, and User-Agents: a busy site needs thousands, and 65,536 cost 40 MB
 _LONG = 1024  # bytes of a key or User-Agent: longer ones are judged anew each time, lest strangers fill the memory
 _FEW = 1024  # statuses, methods and hosts together, and with classes of paths
+# What a step is made of, in units of a known line that is looked at closely, which takes 5 to 20 µs.
+_STEP = 256
+_AT_A_TIME = 640  # lines taken apart together
+_TAKEN_APART = 128  # so many lines
+_TOGETHER = 16  # lines that are looked at closely before one asks whether it is enough
+_NEW = 4  # a request, or a User-Agent, that is not remembered
+_ODD = 4  # a line that is parsed in full
 _BESIDE_PATH = frozenset(("query", "protocol"))
 _TARGET = _BESIDE_PATH | {"path"}
 _NOT_IN_KEYS = frozenset(
@@ -68,6 +76,9 @@ class Sifted:
         if self.first_unparsed is None and unparsed.reason != "directive":
             self.first_unparsed = offset, unparsed
 
+
+Sifting = Generator[None, None, Sifted]
+"""Sifts a chunk a step at a time: it yields where others may have their turn, and returns what the chunk came to."""
 
 LookBack = Callable[[int, int, int], bytes]
 """Reads bytes of a followed file: its FileKey, an offset, how many. OSError when it cannot."""
@@ -111,15 +122,19 @@ class Sieve:
 
     def sift(self, chunk: Chunk, now: float) -> Sifted:
         """Turn a chunk into deliveries and counts. ``now`` is wall time (epoch seconds), for ``max_event_age``."""
+        return Steps(self.steps(chunk, now)).at_once()
+
+    def steps(self, chunk: Chunk, now: float) -> Sifting:
+        """Do what `sift` does in steps of some milliseconds, however new all is that the chunk holds.
+
+        The next chunk's first step comes after this one's last.
+        """
         oldest = now - self._max_event_age if self._max_event_age is not None else None
         strainer = self._fixed or self._known(chunk)
         if strainer is None:
-            return self._sift_anew(chunk, oldest, None) or _undetected(chunk)
-        if self._format is not None:
-            return strainer.sift(chunk.data, chunk.start, oldest)
-        return strainer.sift(
-            chunk.data, chunk.start, oldest, lambda: self._sift_anew(chunk, oldest, strainer.parser.format)
-        )
+            return (yield from self._sift_anew(chunk, oldest, None)) or (yield from _undetected(chunk))
+        otherwise = _nothing_else if self._format is not None else partial(self._sift_anew, chunk, oldest)
+        return (yield from strainer.steps(chunk.data, chunk.start, oldest, otherwise))
 
     def parser(self, path: str) -> Parser | None:
         """Return what reads the lines of a file; None while no format was found in it."""
@@ -160,16 +175,20 @@ class Sieve:
         known = self._by_path[chunk.path] = _Known(strainer, chunk.file, chunk.end)
         return known
 
-    def _sift_anew(self, chunk: Chunk, oldest: float | None, known: LogFormat | None) -> Sifted | None:
+    def _sift_anew(
+        self, chunk: Chunk, oldest: float | None, known: LogFormat | None
+    ) -> Generator[None, None, Sifted | None]:
         """Find out the format of a file seen for the first time, or that plainly is no longer in the known one."""
         lines = chunk.data.split(b"\n", _SAMPLE_LINES)[:_SAMPLE_LINES]
-        found = detect.detect([*self._directives(chunk), *lines])
+        found = yield from detect.steps([*self._directives(chunk), *lines])
         if found.rivals and known is None:
-            sifted = _undetected(chunk)
+            sifted = yield from _undetected(chunk)
         elif found.format is None or found.format == known:
             return None
         else:
-            sifted = self._enter(chunk, found.format).strainer.sift(chunk.data, chunk.start, oldest)
+            strainer = self._enter(chunk, found.format).strainer
+            yield
+            sifted = yield from strainer.steps(chunk.data, chunk.start, oldest)
         sifted.detected = found
         return sifted
 
@@ -196,11 +215,12 @@ def _are_strange(lines: int, unparsed: Counter[str]) -> bool:
     return (unparsed.total() - unparsed["directive"]) * 2 > lines
 
 
-Otherwise = Callable[[], Sifted | None]
+Otherwise = Callable[[LogFormat], Generator[None, None, Sifted | None]]
 
 
-def _nothing_else() -> None:
-    return None
+def _nothing_else(known: LogFormat) -> Generator[None, None, None]:
+    return
+    yield
 
 
 def _is_before(record: Record, oldest: float | None) -> bool:
@@ -251,63 +271,114 @@ class Strainer:
         self._asks_beside_path = known is None or not known.reads.isdisjoint(_BESIDE_PATH)
         self._reasons: dict[Key, str] = {}  # by all of a key but its target
         self._kin: dict[tuple[Key, int], str | Kin] = {}  # by the same and the class of the path
+        self._work = 0  # done since the step began
         self._kinds = Memo(self._classify, _REMEMBERED, worth=lambda agent: len(agent) <= _LONG)
 
-    def sift(self, data: bytes, start: int, oldest: float | None, otherwise: Otherwise = _nothing_else) -> Sifted:
+    def steps(self, data: bytes, start: int, oldest: float | None, otherwise: Otherwise = _nothing_else) -> Sifting:
         """Sift whole lines; ``start`` is the offset of the first, ``oldest`` the time before which lines expire.
 
         ``otherwise`` is asked what lines come to that plainly are in another format, before any of them is remembered.
         """
-        starts, lines = wrappers.split(self.parser.format.wrapper, data, start)
-        sifted = Sifted(lines=len(lines), nul_bytes=data.count(b"\0") if b"\0" in data else 0)
-        block = self.parser.block if len(lines) >= WORTH_IT else None
+        sifted = Sifted(nul_bytes=data.count(b"\0") if b"\0" in data else 0)
+        batches = wrappers.some_at_a_time(self.parser.format.wrapper, data, start, _AT_A_TIME)
         if self._in_order:
-            sheet = block.sheet(lines) if block is not None else None
-            return self._sift_in_order(starts, lines, sheet, sifted, oldest, otherwise)
-        self._sift_some_at_once(starts, lines, block.some(lines) if block is not None else None, sifted, oldest)
-        return otherwise() or sifted if _are_strange(sifted.lines, sifted.unparsed) else sifted
+            return (yield from self._sift_in_order(batches, sifted, oldest, otherwise))
+        for starts, lines in batches:
+            sifted.lines += len(lines)
+            yield from self._sift_some_at_once(starts, lines, sifted, oldest)
+        other = (yield from otherwise(self.parser.format)) if _are_strange(sifted.lines, sifted.unparsed) else None
+        return other or sifted
 
     def _sift_some_at_once(
-        self, starts: list[int], lines: list[bytes], sheet: Sheet | None, sifted: Sifted, oldest: float | None
-    ) -> None:
+        self, starts: list[int], lines: list[bytes], sifted: Sifted, oldest: float | None
+    ) -> Generator[None, None, None]:
         """Sift the lines that make a block, and the others one by one."""
+        first = len(sifted.survivors)
+        sheet = self._sheet(lines)
+        if self._is_enough(_TAKEN_APART):
+            yield
         if sheet is None:
-            self._sift_one_by_one(starts, lines, sifted, oldest)
-            sifted.survivors.sort()
+            yield from self._sift_one_by_one(starts, lines, sifted, oldest)
         elif sheet.fits is None:
-            self._sift_sheet(starts, sheet, sifted, oldest)
+            return (yield from self._sift_sheet(starts, sheet, sifted, oldest))
         else:
-            self._sift_sheet(list(compress(starts, sheet.fits)), sheet, sifted, oldest)
+            yield from self._sift_sheet(list(compress(starts, sheet.fits)), sheet, sifted, oldest)
             odd = list(map(not_, sheet.fits))
-            self._sift_one_by_one(list(compress(starts, odd)), list(compress(lines, odd)), sifted, oldest)
-            sifted.survivors.sort()
+            yield from self._sift_one_by_one(list(compress(starts, odd)), list(compress(lines, odd)), sifted, oldest)
+        sifted.survivors[first:] = sorted(sifted.survivors[first:])
+        return None
+
+    def _sheet(self, lines: list[bytes]) -> Sheet | None:
+        """Take lines apart at once, those where that is possible; ``block`` has an opinion of where it pays."""
+        block = self.parser.block
+        return block.some(lines) if block is not None and len(lines) >= WORTH_IT else None
+
+    def _is_enough(self, work: int) -> bool:
+        """Add to the work of this step, and tell whether it is over."""
+        self._work += work
+        if self._work < _STEP:
+            return False
+        self._work = 0
+        return True
 
     def _sift_in_order(
         self,
-        starts: list[int],
-        lines: list[bytes],
-        sheet: Sheet | None,
+        batches: Iterable[tuple[list[int], list[bytes]]],
         sifted: Sifted,
         oldest: float | None,
         otherwise: Otherwise,
-    ) -> Sifted:
+    ) -> Sifting:
         """Sift each line after those before it: what they were decides what becomes of it."""
-        if sheet is not None and sheet.fits is None:
-            self._sift_sheet(starts, sheet, sifted, oldest)
-            return sifted
-        read = [self.parser.outline(line) or self.parser.parse(line) for line in lines]
-        unparsed = Counter(each.reason for each in read if isinstance(each, Unparsed))
-        other = otherwise() if _are_strange(len(lines), unparsed) else None
+        read: list[tuple[list[int], Sheet | list[Outline | Record | Unparsed]]] = []
+        unparsed: Counter[str] = Counter()
+        for starts, lines in batches:
+            sifted.lines += len(lines)
+            sheet = self.parser.block.sheet(lines) if self.parser.block and len(lines) >= WORTH_IT else None
+            if sheet is not None and sheet.fits is None:
+                read.append((starts, sheet))
+                if self._is_enough(_TAKEN_APART):
+                    yield
+            else:
+                each = yield from self._read(lines)
+                read.append((starts, each))
+                unparsed.update(one.reason for one in each if isinstance(one, Unparsed))
+        other = (yield from otherwise(self.parser.format)) if _are_strange(sifted.lines, unparsed) else None
         if other is not None:
             return other
-        for start, each in zip(starts, read, strict=True):
-            if isinstance(each, tuple):
-                self._sift_sheet([start], Sheet([each[0]], [each[1]], [each].__getitem__), sifted, oldest)
+        for starts, some in read:
+            if isinstance(some, Sheet):
+                yield from self._sift_sheet(starts, some, sifted, oldest)
             else:
-                self._sift_in_full(start, each, sifted, oldest)
+                yield from self._sift_read(starts, some, sifted, oldest)
         return sifted
 
-    def _sift_one_by_one(self, starts: list[int], lines: list[bytes], sifted: Sifted, oldest: float | None) -> None:
+    def _read(self, lines: list[bytes]) -> Generator[None, None, list[Outline | Record | Unparsed]]:
+        """Outline each line, or parse it in full."""
+        read: list[Outline | Record | Unparsed] = []
+        for line in lines:
+            read.append(self.parser.outline(line) or self.parser.parse(line))
+            if self._is_enough(_ODD):
+                yield
+        return read
+
+    def _sift_read(
+        self,
+        starts: Sequence[int],
+        read: Sequence[Outline | Record | Unparsed],
+        sifted: Sifted,
+        oldest: float | None,
+    ) -> Generator[None, None, None]:
+        for start, each in zip(starts, read, strict=True):
+            if isinstance(each, tuple):
+                yield from self._sift_sheet([start], Sheet([each[0]], [each[1]], [each].__getitem__), sifted, oldest)
+            else:
+                self._sift_in_full(start, each, sifted, oldest)
+                if self._is_enough(_ODD):
+                    yield
+
+    def _sift_one_by_one(
+        self, starts: list[int], lines: list[bytes], sifted: Sifted, oldest: float | None
+    ) -> Generator[None, None, None]:
         """Outline each line, and parse in full what has no outline."""
         outline = self.parser.outline
         rows: list[Outline] = []
@@ -319,17 +390,38 @@ class Strainer:
             else:
                 rows.append(row)
                 places.append(start)
+            if self._is_enough(1 if row is not None else _ODD):
+                yield
         sheet = Sheet(map(_KEY, rows), list(map(_AGENT, rows)), rows.__getitem__)
-        self._sift_sheet(places, sheet, sifted, oldest)
+        yield from self._sift_sheet(places, sheet, sifted, oldest)
 
-    def _sift_sheet(self, starts: list[int], sheet: Sheet, sifted: Sifted, oldest: float | None) -> None:
+    def _sift_sheet(
+        self, starts: list[int], sheet: Sheet, sifted: Sifted, oldest: float | None
+    ) -> Generator[None, None, None]:
         """Look up all verdicts, count those that drop, and look closer at the other lines alone."""
         dropped = sifted.dropped
         verdicts = list(map(self._verdicts.get, sheet.keys))
         for verdict, number in Counter(verdicts).items():
             if isinstance(verdict, str):
                 dropped[verdict] += number
-        for at in [at for at, verdict in enumerate(verdicts) if verdict.__class__ is not str]:
+        left = [at for at, verdict in enumerate(verdicts) if verdict.__class__ is not str]
+        for first in range(0, len(left), _TOGETHER):
+            some = left[first : first + _TOGETHER]
+            self._look_closer(some, verdicts, starts, sheet, sifted, oldest)
+            if self._is_enough(len(some)):
+                yield
+
+    def _look_closer(
+        self,
+        some: Sequence[int],
+        verdicts: Sequence[str | Kin | None],
+        starts: list[int],
+        sheet: Sheet,
+        sifted: Sifted,
+        oldest: float | None,
+    ) -> None:
+        dropped = sifted.dropped
+        for at in some:
             kin = verdicts[at] or self._judge(sheet.outline(at))
             if isinstance(kin, str):
                 dropped[kin] += 1
@@ -400,6 +492,7 @@ class Strainer:
 
     def _judge(self, row: Outline) -> str | Kin:
         """Find what the key decides, or which requests are its kin."""
+        self._work += _NEW
         key = row[0]
         if sum(map(len, key)) > _LONG:
             return self._judge_anew(row, self._unknown)
@@ -441,6 +534,7 @@ class Strainer:
 
     def _judge_kin(self, kin: Kin, kind: str, agent: bytes) -> str:
         """Find what is decided when the class of the User-Agent is known."""
+        self._work += _NEW
         kin.record.user_agent = text_of(agent)
         reason = kin.fates[kind] = self._table.prejudge(kin.record, kin.unknown - {"bot"}) or ""
         kin.record.user_agent = None
@@ -450,10 +544,12 @@ class Strainer:
         """Find the facts of a key, and what key and class decide."""
         alike = self._alikes.get(row[0])
         if alike is None:
+            self._work += _NEW
             alike = Alike(self.parser.glimpse(row))
             if sum(map(len, row[0])) <= _LONG:
                 _keep_few(self._alikes, row[0], alike, _REMEMBERED)
         if kind != alike.kind:
+            self._work += _NEW
             alike.record.user_agent = text_of(row[1])
             alike.kind, alike.fate = kind, self._judge_kind(alike.record, kind, kin)
             alike.record.user_agent = None
@@ -469,6 +565,7 @@ class Strainer:
 
     def _classify(self, agent: bytes) -> str:
         """Return what User-Agents share whose lines fare alike."""
+        self._work += _NEW
         return self._table.kind(text_of(agent))
 
 
@@ -478,10 +575,12 @@ def _keep_few(memo: dict[_K, _V], key: _K, value: _V, most: int = _FEW) -> None:
     memo[key] = value
 
 
-def _undetected(chunk: Chunk) -> Sifted:
+def _undetected(chunk: Chunk) -> Sifting:
     """Count every line of a chunk in which no format could be found."""
     sifted = Sifted(nul_bytes=chunk.data.count(b"\0"))
-    for offset, line in wrappers.lines("none", chunk.data):
-        sifted.lines += 1
-        sifted.unparsed_at(chunk.start + offset, Unparsed("format" if line.strip() else "blank"))
+    for starts, lines in wrappers.some_at_a_time("none", chunk.data, chunk.start, _AT_A_TIME):
+        sifted.lines += len(lines)
+        for start, line in zip(starts, lines, strict=True):
+            sifted.unparsed_at(start, Unparsed("format" if line.strip() else "blank"))
+        yield
     return sifted

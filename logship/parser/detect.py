@@ -9,7 +9,7 @@ there are ever compiled: to compile them all would take longer than the rest of 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
 
@@ -17,6 +17,7 @@ from logship.parser import formats, record, w3c, wrappers
 from logship.parser.client import ClientRule
 from logship.parser.formats import LogFormat
 from logship.records import Record, Unparsed
+from logship.steps import Steps
 
 _SAMPLE = 50
 _ENOUGH = 0.5  # a format that explains fewer lines is none: better to ask than to count half of the visits
@@ -50,17 +51,33 @@ class _Fit:
 
 def detect(lines: Sequence[bytes], *, wrapper: str = "auto") -> Detection:
     """Return the format that explains the lines best; its ``format`` is None when none explains half of them."""
+    return Steps(steps(lines, wrapper=wrapper)).at_once()
+
+
+def steps(lines: Sequence[bytes], *, wrapper: str = "auto") -> Generator[None, None, Detection]:
+    """Do what `detect` does, a step at a time: to compile a candidate and to try it takes milliseconds each."""
     bare = [line for line in map(record.strip, lines) if line.strip()][:_SAMPLE]
     kind = _wrapper(bare) if wrapper == "auto" else wrapper
     sample = [inner for line in bare if isinstance(inner := wrappers.unwrap(kind)(line), bytes)]
-    fits = [_fit(name, sample) for name, bears_signs in _SIGNS.items() if any(map(bears_signs, sample))]
+    fits: list[_Fit] = []
+    for name, bears_signs in _SIGNS.items():
+        if any(map(bears_signs, sample)):
+            yield
+            parser = _parser(name)
+            yield
+            fits.append(_fit(name, parser, sample))
+    yield
+    return _best(fits, kind)
+
+
+def _best(fits: Sequence[_Fit], wrapper: str) -> Detection:
     best = max(fits, key=lambda fit: fit.merit, default=None)
     if best is None or best.explained < _ENOUGH:
-        return Detection(None, "", best.explained if best is not None else 0.0, (), kind)
+        return Detection(None, "", best.explained if best is not None else 0.0, (), wrapper)
     rivals = tuple(fit.name for fit in fits if _equals(fit, best))
     if len(rivals) > 1:
-        return Detection(None, "", best.explained, rivals, kind)
-    return Detection(formats.compile(best.name, wrapper=kind), best.name, best.explained, (), kind)
+        return Detection(None, "", best.explained, rivals, wrapper)
+    return Detection(formats.compile(best.name, wrapper=wrapper), best.name, best.explained, (), wrapper)
 
 
 def _equals(fit: _Fit, best: _Fit) -> bool:
@@ -85,9 +102,8 @@ def _wraps(kind: str, line: bytes) -> bool:
     return not isinstance(inner, Unparsed) or inner.reason == "partial"
 
 
-def _fit(name: str, sample: Sequence[bytes]) -> _Fit:
-    parse = _parser(name).parse
-    found = list(map(parse, sample))
+def _fit(name: str, parser: record.Parser, sample: Sequence[bytes]) -> _Fit:
+    found = list(map(parser.parse, sample))
     records = {at: item for at, item in enumerate(found) if isinstance(item, Record)}
     unexplained = sum(isinstance(item, Unparsed) and item.reason not in _NO_EVIDENCE for item in found)
     learned = sum(getattr(item, field) is not None for item in records.values() for field in _FIELDS)

@@ -7,7 +7,7 @@ ones, and `cut` ends a chunk where no line is half written, so that `lines` find
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 from operator import itemgetter
 from typing import NamedTuple
@@ -91,10 +91,22 @@ def split(kind: str, data: bytes, start: int = 0) -> tuple[list[int], list[bytes
     """Return what `lines` yields as two lists: where each line starts, the first of all at ``start``; and the lines."""
     starts, found = _physical(data, start)
     part_of = _parts_in(data) if kind in _CUTTING else None
-    if part_of is not None:
-        joined = _joined(zip(starts, found, strict=True), part_of)
-        return [start for start, _ in joined], [line for _, line in joined]
-    return starts, found
+    return (starts, found) if part_of is None else _joined(starts, found, part_of)
+
+
+def some_at_a_time(kind: str, data: bytes, start: int, most: int) -> Iterator[tuple[list[int], list[bytes]]]:
+    """Yield what `split` returns, ``most`` lines at a time: a chunk may hold a hundred thousand empty ones."""
+    if kind in _CUTTING and _parts_in(data) is not None:
+        starts, found = split(kind, data, start)
+        for at in range(0, len(found), most):
+            yield starts[at : at + most], found[at : at + most]
+        return
+    left: bytes | None = data
+    while left is not None:
+        starts, found, left = _first(left, start, most)
+        yield starts, found
+        if left is not None:
+            start = starts[-1] + len(found[-1]) + 1
 
 
 def _docker(line: bytes) -> bytes | Unparsed:
@@ -202,14 +214,18 @@ def _are_bare(lines: Sequence[bytes]) -> bool:
 
 
 def _physical(data: bytes, start: int = 0) -> tuple[list[int], list[bytes]]:
-    found = data.split(b"\n")
+    starts, found, _ = _first(data, start)
+    return starts, found
+
+
+def _first(data: bytes, start: int, most: int = -1) -> tuple[list[int], list[bytes], bytes | None]:
+    """Return the first lines and where they start, and what is left; None: nothing."""
+    found = data.split(b"\n", most)
+    left = found.pop() if len(found) > most > 0 or not found[-1] else None
     # Every line of every log comes through here; iterators of C cost half of what a loop does.
     starts = list(accumulate(map(_AND_NEWLINE, map(len, found)), initial=start))
     starts.pop()
-    if not found[-1]:
-        found.pop()
-        starts.pop()
-    return starts, found
+    return starts, found, left or None
 
 
 class _Part(NamedTuple):
@@ -251,11 +267,11 @@ def _docker_part(line: bytes) -> _Part | None:
     return _Part(stream, escaped and text[-1:] == b"n", head, text, tail)
 
 
-def _joined(physical: Iterable[tuple[int, bytes]], part_of: _PartOf) -> list[tuple[int, bytes]]:
+def _joined(starts: Sequence[int], lines: Sequence[bytes], part_of: _PartOf) -> tuple[list[int], list[bytes]]:
     """Join partial lines, of stdout and stderr apart. What never ends stays as it was."""
     result: list[tuple[int, bytes]] = []
     opened: dict[bytes, list[tuple[int, bytes, bytes]]] = {}
-    for at, line in physical:
+    for at, line in zip(starts, lines, strict=True):
         part = part_of(line)
         if part is None:
             result.append((at, line))
@@ -267,7 +283,8 @@ def _joined(physical: Iterable[tuple[int, bytes]], part_of: _PartOf) -> list[tup
         else:
             result.append((at, line))
     result += [(at, line) for parts in opened.values() for at, line, _ in parts]
-    return sorted(result)
+    result.sort()
+    return [at for at, _ in result], [line for _, line in result]
 
 
 def _cut(data: bytes) -> int:

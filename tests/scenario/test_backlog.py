@@ -96,6 +96,28 @@ async def test_two_processes_come_to_the_same_in_the_same_order(sieve: Sieve) ->
     await gone(made[0])
 
 
+async def test_others_have_their_turn_while_a_chunk_is_sifted(sieve: Sieve) -> None:
+    """Of a chunk that is new from beginning to end each step is short, and the loop goes round between two of them."""
+    turns, taken = 0, False
+
+    async def other() -> None:
+        nonlocal turns
+        while not taken:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async def take(chunk: Chunk, sifted: Sifted) -> None:
+        nonlocal taken
+        taken = True
+        assert turns > 50
+        assert sifted.lines == len(LINES)
+
+    data = "".join(LINES).encode()
+    turning = asyncio.create_task(other())
+    await sifting(sieve, behind=0).feed(streamed([Chunk(1, "log", "/var/log/a.log", data, 0, len(data))]), take)
+    await turning
+
+
 async def test_what_a_killed_process_had_not_answered_is_sifted_here(sieve: Sieve) -> None:
     """The operating system may take it at any instant; a line is neither lost nor taken twice."""
     taker, feeding = Taker(), sifting(sieve)

@@ -16,6 +16,7 @@ FLOORS = {
     "logship.records": 0,
     "logship.errors": 0,
     "logship.memo": 0,
+    "logship.steps": 0,
     "logship.lean": 0,
     "logship.linear": 0,
     "logship.metrics": 0,

@@ -15,6 +15,7 @@ from logship.settings.conditions import When
 from logship.settings.rule import RuleSettings
 from logship.settings.source import BehaviourSettings, SourceSettings
 from logship.sieve import Sieve
+from logship.steps import Steps
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:127.0) Gecko/20100101 Firefox/127.0"
 NOW = 1760104536.0  # 2025-10-10T13:55:36Z
@@ -320,3 +321,58 @@ def test_an_event_that_expired_is_no_first_one():
     lines = line("/a", when="09/Oct/2025:13:55:35 +0000") + line("/a", when="09/Oct/2025:13:55:37 +0000")
     sifted = here.sift(chunk(lines * 2), NOW)
     assert (sifted.expired, len(sifted.survivors), sifted.dropped) == (2, 1, {"repeated": 1})
+
+
+STRANGERS = [line(f"/{n:x}", f"{FIREFOX} {n:x}", ip=f"203.0.{n % 250}.{n % 199}") for n in range(2500)]
+ODD = [each.replace(b"Mozilla", b"Mo\\tzilla") for each in STRANGERS]  # no block takes them, nor the splits of one line
+JSON = [
+    b'{"time":"2025-10-10T13:55:36Z","remote_addr":"203.0.113.7","request":"GET /%x HTTP/1.1","status":200,'
+    b'"http_user_agent":"Mozilla/5.0 (X11; Linux x86_64; rv:1) Gecko/20100101 Firefox/%d.0"}\n' % (n, n)
+    for n in range(2500)
+]
+
+
+@pytest.mark.parametrize("lines", [STRANGERS, ODD, JSON, [b"\n"] * 20_000, [b"odd\n"] * 5000], ids=len)
+@pytest.mark.parametrize("kind", ["found out", "remembering"])
+def test_a_step_does_little_however_new_all_is(lines, kind, monkeypatch):
+    """Strangers write paths and User-Agents at will; the loop that delivers, answers and listens waits for a step."""
+    asked, most = [], 0
+    for of, name in ((Table, "prejudge"), (Table, "course"), (Table, "kind"), (Parser, "parse"), (Parser, "__init__")):
+        monkeypatch.setattr(of, name, noting(getattr(of, name), name, asked))
+    here = remembering(RuleSettings(preset="pageviews"), pages_per_minute=100) if kind == "remembering" else None
+    work = Steps((here or sieve(format_=None)).steps(chunk(b"".join(lines)), NOW))
+    for _ in work:
+        most = max(most, len(asked) if "__init__" not in asked else 100 * asked.count("__init__"))
+        asked.clear()
+    assert work.result.lines == len(lines)
+    assert most <= 200
+
+
+def noting(function, name, asked):
+    def noted(*args, **kwargs):
+        asked.append(name)
+        return function(*args, **kwargs)
+
+    return noted
+
+
+@pytest.mark.parametrize("kind", ["found out", "remembering"])
+def test_a_chunk_comes_to_the_same_in_however_many_steps(kind):
+    """Lines that make a block, lines that do not and lines that are none keep their places and their order."""
+    lines = [
+        each for some in zip(STRANGERS, ODD, [b"odd\n"] * 2500, strict=True) for each in some[: 2 + len(some[0]) % 2]
+    ]
+
+    def made():
+        return remembering(RuleSettings(preset="pageviews")) if kind == "remembering" else sieve(format_=None)
+
+    at_once = made().sift(chunk(b"".join(lines)), NOW)
+    one_by_one, start, survivors = made(), 0, []
+    for each in lines:
+        survivors += one_by_one.sift(chunk(each, start), NOW).survivors
+        start += len(each)
+    assert [at for at, _ in at_once.survivors] == [at for at, _ in survivors]
+    assert [[each.event for each in many] for _, many in at_once.survivors] == [
+        [each.event for each in many] for _, many in survivors
+    ]
+    assert len(survivors) > 3000

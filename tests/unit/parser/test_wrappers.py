@@ -162,3 +162,22 @@ def test_plain_lines_tile_the_chunk(data):
     found = list(wrappers.lines("none", data))
     assert b"".join(line + b"\n" for _, line in found).rstrip(b"\n") == data.rstrip(b"\n")
     assert all(data[at : at + len(line)] == line for at, line in found)
+
+
+@pytest.mark.parametrize("data", [b"", b"\n", b"a", b"a\n", b"a\nb", b"\n\n\n", b"a\n\nb\n" * 5, b"ab\n" * 6 + b"c"])
+@pytest.mark.parametrize("most", [1, 2, 3, 6, 7, 100])
+@pytest.mark.parametrize("kind", ["none", "auto"])
+def test_some_lines_at_a_time_are_all_of_them_in_order(kind, data, most):
+    """Whether a chunk ends with a newline or without, and wherever the cut falls."""
+    some = list(wrappers.some_at_a_time(kind, data, 100, most))
+    assert all(len(starts) == len(lines) <= most for starts, lines in some)
+    together = [start for starts, _ in some for start in starts], [line for _, lines in some for line in lines]
+    assert together == wrappers.split(kind, data, 100)
+
+
+def test_parts_of_lines_are_joined_before_some_are_taken():
+    """A cut among the parts of a line would make two of it."""
+    data = b"".join(cri(b"a%d" % n)[:-1].replace(b" F ", b" P ") + b"\n" + cri(b"b%d" % n) for n in range(5))
+    some = list(wrappers.some_at_a_time("cri", data, 0, 3))
+    assert [line for _, lines in some for line in lines] == wrappers.split("cri", data)[1]
+    assert [len(lines) for _, lines in some] == [3, 2]
