@@ -1,14 +1,17 @@
 """Our own log, on standard error: coloured text on a terminal, JSON lines elsewhere, priorities under journald.
 
-To be imported before anything else that imports structlog: that takes rich along where it finds it, 5.5 MB of memory
-that a daemon never uses, so it is not to find it here.
+Import it before anything else that imports structlog: structlog imports rich where that is installed, 5.5 MB of memory
+that a daemon never uses, so rich is hidden from it here.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import os
 import sys
+import time
+from collections.abc import Callable, Hashable
 from typing import Any, TextIO
 
 import orjson
@@ -74,8 +77,25 @@ def _dump(event: Any, default: Any = None, **_: Any) -> str:
 
 
 class _Foreign(logging.Handler):
-    """Records of the standard library's logging, told by our own log."""
+    """Passes records of the standard library's logging on to our own log."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        told = structlog.get_logger(record.name)
-        getattr(told, record.levelname.lower(), told.warning)("library.said", text=record.getMessage(), by=record.name)
+        log = structlog.get_logger(record.name)
+        getattr(log, record.levelname.lower(), log.warning)("library.said", text=record.getMessage(), by=record.name)
+
+
+class Throttle:
+    """Keeps what happens again and again from filling the log: the counters have it all."""
+
+    def __init__(self, every: float = 60.0, clock: Callable[[], float] = time.monotonic) -> None:
+        self._every = every
+        self._clock = clock
+        self._logged: dict[Hashable, float] = {}
+
+    def allows(self, kind: Hashable) -> bool:
+        """Tell whether to log something of this kind now: not if it was logged less than ``every`` seconds ago."""
+        now = self._clock()
+        if now - self._logged.get(kind, -math.inf) < self._every:
+            return False
+        self._logged[kind] = now
+        return True

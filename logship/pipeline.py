@@ -13,12 +13,13 @@ import contextlib
 import errno
 import math
 import time
-from collections import Counter, defaultdict
-from collections.abc import Coroutine, Hashable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any
 
 import structlog
 
+from logship.account import Account
 from logship.backlog import Sifting
 from logship.deadletter import DeadLetters
 from logship.decisions import Judge, written_names
@@ -31,6 +32,7 @@ from logship.progress.ledger import Ledger
 from logship.records import Chunk, Delivery, Outcome
 from logship.router import audience
 from logship.router.scrutiny import Memory
+from logship.saving import Saving
 from logship.settings.destination import DestinationSettings
 from logship.sieve import Sieve, Sifted
 from logship.source.paths import Followed
@@ -40,10 +42,6 @@ from logship.tap import Tap
 
 log = structlog.get_logger(__name__)
 
-_NEWS_EVERY = 60.0  # seconds between two log lines on the same kind of thing; the counters have them all
-_SAVE_AT_REST = 10.0  # seconds; where nothing was read or settled, all that is new is when a file was seen last
-SAVE_EVERY = 1.0  # seconds; the contract promises that a checkpoint is at most 2 s behind what has settled
-
 
 class Pipeline:
     """A running plan. `run` returns when it was stopped, or with ``once`` when all there was has been delivered."""
@@ -52,20 +50,21 @@ class Pipeline:
         self, plan: Plan, *, checkpoint: Checkpoint, dead_letters: DeadLetters, metrics: Metrics, once: bool = False
     ) -> None:
         self.plan = plan
-        self._checkpoint = checkpoint
         self._dead_letters = dead_letters
-        metrics.dead_letter_bytes.set_function(lambda: float(dead_letters.size))
         self._metrics = metrics
         self._once = once
         self._ledger = Ledger()
+        metrics.dead_letter_bytes.set_function(lambda: float(dead_letters.size))
+        metrics.oldest_unsettled.set_function(self._oldest_unsettled)
         self._stopping = asyncio.Event()
-        self._news = News()
         self._memories: dict[str, Memory] = {}  # by source: what they remember of visitors outlives a reload
         self._sieves = self._make_sieves(plan)
         self._sifting = Sifting(lambda: self._sieves, lambda: self._tailer.behind, time.time, audience.prepare)
         self._destinations: dict[str, Destination] = {}
         self._retired: dict[str, Destination] = {}  # taken out by a reload; what still comes to them ends there
         self._running: dict[str, asyncio.Task[None]] = {}
+        self._leaving: dict[asyncio.Task[None], str] = {}  # those that were taken out and still send, with their address
+        self._retiring: set[asyncio.Task[None]] = set()
         self._wakeup = Wakeup()
         self._tailer = Tailer(
             self._followed(plan),
@@ -76,10 +75,10 @@ class Pipeline:
             wakeup=self._wakeup,
             once=once,
         )
-        self._lines: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        self._saving = Saving(checkpoint, self._tailer, self._ledger, metrics)
+        self._account = Account(metrics)
         self.delivered = 0
         self.tap = Tap(time.monotonic)
-        self.saved = True  # whether the last checkpoint reached the disk
         self.unsettled_at_stop = 0
         self.leaving = False  # whether all that is left to do is to save
 
@@ -90,13 +89,13 @@ class Pipeline:
                 async with asyncio.TaskGroup() as tasks:
                     self._tasks = tasks
                     for settings in self.plan.settings.destinations:
-                        self._start(settings.name, self._make(settings, self.plan))
-                    saving = tasks.create_task(self._save_regularly(), name="checkpoint")
+                        self._start(settings, self._make(settings, self.plan))
+                    saving = tasks.create_task(self._saving.run(), name="checkpoint")
                     feeding = tasks.create_task(self._feed(), name="feed")
                     await self._until_stopped(feeding)
                     await self._settle(feeding)
                     saving.cancel()
-                    for task in self._running.values():
+                    for task in (*self._running.values(), *self._leaving, *self._retiring):
                         task.cancel()
             except asyncio.CancelledError:
                 if self.stopping:  # a second signal cuts the waiting short; what is settled is saved all the same
@@ -127,7 +126,7 @@ class Pipeline:
         for destination in self._destinations.values():
             destination.max_event_age = plan.settings.max_event_age
         for name, destination in new.items():
-            self._start(name, destination)
+            self._start(wanted[name], destination)
         self.plan = plan
 
     def _change(self, wanted: Mapping[str, DestinationSettings]) -> None:
@@ -155,6 +154,11 @@ class Pipeline:
         return self._tailer.ready.is_set()
 
     @property
+    def saved(self) -> bool:
+        """Whether the last checkpoint reached the disk."""
+        return self._saving.succeeded
+
+    @property
     def ready(self) -> bool:
         """Whether files are followed and every destination can deliver, and no stop is under way."""
         able = all(each.status()["state"] == "ok" for each in self._destinations.values())
@@ -165,30 +169,26 @@ class Pipeline:
         return {
             "files": self._tailer.status(),
             "destinations": [destination.status() for destination in self._destinations.values()],
-            "lines": {name: dict(counts) for name, counts in self._lines.items()},
-            "reasons": self._reasons(),
+            "lines": {source: dict(counts) for source, counts in self._account.lines.items()},
+            "reasons": self._account.reasons(),
             "unsettled_lines": self._ledger.unsettled(),
             "oldest_unsettled_seconds": self._oldest_unsettled(),
             "checkpoint_saved": self.saved,
         }
 
-    def _reasons(self) -> dict[str, dict[str, dict[str, int]]]:
-        """Tell by source why lines became no event, as the metrics have counted it."""
-        told: defaultdict[str, dict[str, dict[str, int]]] = defaultdict(lambda: {"dropped": {}, "unparsed": {}})
-        for kind, counter in (("dropped", self._metrics.lines_dropped), ("unparsed", self._metrics.lines_unparsed)):
-            for sample in (each for metric in counter.collect() for each in metric.samples):
-                if sample.name.endswith("_total"):
-                    told[sample.labels["source"]][kind][sample.labels["reason"]] = int(sample.value)
-        return dict(told)
+    def _oldest_unsettled(self) -> float:
+        """Return for how many seconds the oldest unsettled line has waited since it was read."""
+        read_at = self._ledger.oldest()
+        return time.monotonic() - read_at if read_at is not None else 0.0
 
     @property
     def lines_read(self) -> int:
         """How many lines were read so far, of every source."""
-        return sum(counts["read"] for counts in self._lines.values())
+        return self._account.lines_read
 
     def summary(self) -> str:
         """Say in one line how it goes, for the service manager."""
-        lines = sum((counts for counts in self._lines.values()), Counter[str]())
+        lines = self._account.total()
         state = "stopping" if self.stopping else "delivering" if self.ready else "not ready"
         return f"{state}: {lines['read']} lines read, {lines['events']} events, {self._ledger.unsettled()} unsettled"
 
@@ -200,7 +200,7 @@ class Pipeline:
     async def _take(self, chunk: Chunk, sifted: Sifted) -> None:
         self._leave_out_settled(chunk, sifted)
         deliveries = self._open(chunk, sifted)
-        self._count(chunk, sifted, events=sum(map(len, deliveries.values())))
+        self._account.enter(chunk, sifted, events=sum(map(len, deliveries.values())))
         if self.tap.listened:
             self._show(chunk, sifted)
         destinations = self._destinations  # of the plan that routed them: another may be applied while we wait
@@ -235,53 +235,6 @@ class Pipeline:
             self.delivered += len(deliveries)
         self._ledger.settle([delivery.span for delivery in deliveries if delivery.span is not None])
 
-    def _count(self, chunk: Chunk, sifted: Sifted, *, events: int) -> None:
-        source, metrics = chunk.source, self._metrics
-        self._lines[source].update(
-            read=sifted.lines,
-            events=events,
-            dropped=sifted.dropped.total(),
-            unparsed=sifted.unparsed.total(),
-            expired=sifted.expired,
-        )
-        metrics.lines_read.labels(source).inc(sifted.lines)
-        for counter, counts in (
-            (metrics.lines_unparsed, sifted.unparsed),
-            (metrics.lines_dropped, sifted.dropped),
-            (metrics.limits_applied, sifted.cuts),
-        ):
-            for reason, number in counts.items():
-                counter.labels(source, reason).inc(number)
-        for counter, number in (
-            (metrics.lines_expired, sifted.expired),
-            (metrics.lines_oversized, chunk.oversized),
-            (metrics.nul_bytes, sifted.nul_bytes),
-        ):
-            if number:
-                counter.labels(source).inc(number)
-        self._tell(chunk, sifted)
-
-    def _tell(self, chunk: Chunk, sifted: Sifted) -> None:
-        """Log what is news about a file. Never the line itself: it holds a visitor's address."""
-        if sifted.detected is not None and sifted.detected.rivals:
-            if self._news.due((chunk.path, "ambiguous")):
-                rivals = " and ".join(sifted.detected.rivals)
-                log.warning("format.ambiguous", path=chunk.path, fit=rivals, help="name one as the source's format")
-        elif sifted.detected is not None:
-            found = sifted.detected
-            log.info("format.detected", path=chunk.path, format=found.name, confidence=round(found.confidence, 2))
-        if sifted.first_unparsed is not None and self._news.due((chunk.source, "unparsed")):
-            offset, unparsed = sifted.first_unparsed
-            log.warning(
-                "lines.unparsed",
-                path=chunk.path,
-                offset=offset,
-                column=unparsed.position + 1,
-                reason=unparsed.reason,
-                lines=sum(sifted.unparsed.values()),
-                help="logship explain shows why",
-            )
-
     def _show(self, chunk: Chunk, sifted: Sifted) -> None:
         """Show some of a chunk's lines to those who asked for it."""
         source, parser = self.plan.sources.get(chunk.source), self._sieves[chunk.source].parser(chunk.path)
@@ -308,7 +261,9 @@ class Pipeline:
         deadline = time.monotonic() + self.plan.settings.grace_period
         await asyncio.wait({feeding}, timeout=self.plan.settings.grace_period)
         feeding.cancel()
-        await asyncio.gather(*(each.stop(max(0.0, deadline - time.monotonic())) for each in destinations))
+        left = max(0.0, deadline - time.monotonic())
+        retired = asyncio.wait(self._retiring, timeout=left) if self._retiring else asyncio.sleep(0)
+        await asyncio.gather(retired, *(each.stop(left) for each in destinations))
         self.unsettled_at_stop = self._ledger.unsettled()
         if self.unsettled_at_stop:
             log.warning(
@@ -317,48 +272,9 @@ class Pipeline:
                 help="read and sent again at the next start; requests in flight may then be counted twice",
             )
 
-    # -- remembering
-
-    async def _save_regularly(self) -> None:
-        # At once when all was looked at: after a crash in the first second, and a rotation, what was followed would be
-        # taken for the history of a source that nobody knows.
-        await self._tailer.ready.wait()
-        while True:
-            changes, saved_at = self._changes(), time.monotonic()
-            await self._save()
-            await asyncio.sleep(SAVE_EVERY)
-            while self.saved and self._changes() == changes and time.monotonic() < saved_at + _SAVE_AT_REST:
-                self._metrics.oldest_unsettled.set(self._oldest_unsettled())
-                await asyncio.sleep(SAVE_EVERY)
-
-    def _changes(self) -> tuple[int, frozenset[str]]:
-        return self._ledger.changes, self._tailer.sources
-
     async def _save_at_last(self) -> None:
         self.leaving = True
-        await self._save()
-
-    async def _save(self) -> None:
-        """Save the watermarks. A disk that is full or read-only is survived: the old checkpoint holds, we try again."""
-        positions, sources = self._tailer.positions(), self._tailer.sources
-        try:
-            await asyncio.to_thread(self._checkpoint.save, positions, sources)
-        except OSError as error:
-            self._metrics.checkpoints.labels("failed").inc()
-            if self.saved or self._news.due("checkpoint"):
-                told = str(error)
-                log.error("checkpoint.failed", error=told, help="delivery goes on; a crash now would send again")
-            self.saved = False
-        else:
-            self._metrics.checkpoints.labels("saved").inc()
-            if not self.saved:
-                log.info("checkpoint.recovered")
-            self.saved = True
-        self._metrics.oldest_unsettled.set(self._oldest_unsettled())
-
-    def _oldest_unsettled(self) -> float:
-        read_at = self._ledger.oldest()
-        return time.monotonic() - read_at if read_at is not None else 0.0
+        await self._saving.save()
 
     # -- what a plan needs around it
 
@@ -371,18 +287,28 @@ class Pipeline:
             max_event_age=plan.settings.max_event_age,
         )
 
-    def _start(self, name: str, destination: Destination) -> None:
+    def _start(self, settings: DestinationSettings, destination: Destination) -> None:
+        name = settings.name
         self._destinations = {**self._destinations, name: destination}
-        self._running[name] = self._tasks.create_task(destination.run(), name=f"destination {name}")
+        before = {task for task, url in self._leaving.items() if url == settings.url and not task.done()}
+        self._running[name] = self._tasks.create_task(_run_after(before, destination), name=f"destination {name}")
 
     def _retire(self, name: str) -> None:
         """End a destination that was taken out of the configuration, within the grace period."""
-        destination, grace = self._destinations[name], self.plan.settings.grace_period
-        del self._running[name]
+        destination, settings = self._destinations[name], self.plan.settings
+        (url,) = (each.url for each in settings.destinations if each.name == name)
+        self._leaving = {task: where for task, where in self._leaving.items() if not task.done()}
+        self._leaving[self._running.pop(name)] = url
         self._destinations = {other: each for other, each in self._destinations.items() if other != name}
         self._retired[name] = destination
-        retiring = destination.retire(grace, "destination removed from the configuration")
-        self._running[f"retired {name}"] = self._tasks.create_task(retiring, name=f"retire {name}")
+        retiring = self._tasks.create_task(self._see_off(name, destination, settings.grace_period), name=f"retire {name}")
+        self._retiring.add(retiring)
+        retiring.add_done_callback(self._retiring.discard)
+
+    async def _see_off(self, name: str, destination: Destination, grace: float) -> None:
+        await destination.retire(grace, "destination removed from the configuration")
+        if name not in self._destinations:  # else the figures are those of its successor
+            destination.forget_gauges()
 
     def _make_sieves(self, plan: Plan) -> dict[str, Sieve]:
         age = plan.settings.max_event_age
@@ -404,6 +330,13 @@ class Pipeline:
         return [source.followed(once=self._once) for source in plan.sources.values()]
 
 
+async def _run_after(before: Set[asyncio.Task[None]], destination: Destination) -> None:
+    """Run a destination once those have ended that send to the same address: one visitor's events go one at a time."""
+    if before:
+        await asyncio.wait(before)
+    await destination.run()
+
+
 def _seen(plan: Plan, checkpoint: Checkpoint) -> frozenset[str]:
     """Return the sources whose files are read from their beginning, as ones that were followed before.
 
@@ -418,19 +351,3 @@ async def _first(work: asyncio.Future[Any], signal: Coroutine[Any, Any, object])
     waiting = asyncio.ensure_future(signal)
     await asyncio.wait({work, waiting}, return_when=asyncio.FIRST_COMPLETED)
     waiting.cancel()
-
-
-class News:
-    """Say of a kind of thing whether it is news: once, and then again only after a while."""
-
-    def __init__(self, every: float = _NEWS_EVERY) -> None:
-        self._every = every
-        self._told: dict[Hashable, float] = {}
-
-    def due(self, kind: Hashable) -> bool:
-        """Return True when this kind was not told within the last ``every`` seconds, and note that it is now."""
-        now = time.monotonic()
-        if now - self._told.get(kind, -math.inf) < self._every:
-            return False
-        self._told[kind] = now
-        return True

@@ -137,7 +137,7 @@ def test_killed_under_load_nothing_is_lost(
 def test_the_checkpoint_follows_what_settles(
     tmp_path: Path, recorder: tuple[str, Path], committed: Any, wait_until: Callable[..., Any]
 ) -> None:
-    """What bounds the repeats after a crash: under load, too, what settled is soon on disk (`SAVE_EVERY`)."""
+    """What bounds the repeats after a crash: under load, too, what settled is soon on disk (`saving.SAVE_EVERY`)."""
     url, record = recorder
     logs, state = tmp_path / "logs", tmp_path / "state"
     logs.mkdir()

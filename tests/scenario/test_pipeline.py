@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from logship import deadletter, plan
+from logship.progress.checkpoint import Checkpoint
 from logship.receiver import server
 
 
@@ -40,17 +41,17 @@ async def test_a_page_view_written_while_running_arrives(world):
 
 async def test_what_lies_still_is_not_saved_again(world, monkeypatch):
     """A thousand quiet files cost no disk and next to no processor; what settles then is saved as soon as ever."""
-    monkeypatch.setattr("logship.pipeline.SAVE_EVERY", 0.01)
-    monkeypatch.setattr("logship.pipeline._SAVE_AT_REST", 1000.0)
+    monkeypatch.setattr("logship.saving.SAVE_EVERY", 0.01)
+    monkeypatch.setattr("logship.saving._SAVE_AT_REST", 1000.0)
     saved = []
-    async with world.running() as pipeline:
-        save = pipeline._checkpoint.save
+    async with world.running():
+        save = Checkpoint.save
 
-        def note(positions, sources):
-            save(positions, sources)
+        def note(checkpoint, positions, sources):
+            save(checkpoint, positions, sources)
             saved.append(sum(each.offset for each in positions))
 
-        monkeypatch.setattr(pipeline._checkpoint, "save", note)
+        monkeypatch.setattr(Checkpoint, "save", note)
         for page in ("/a", "/b"):
             world.write(page)
             await world.until(lambda: saved and saved[-1] == world.log.stat().st_size)

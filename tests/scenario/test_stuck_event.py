@@ -67,7 +67,7 @@ async def test_killed_while_one_event_is_stuck(world, api):
     with contextlib.suppress(asyncio.CancelledError):
         async with world.running() as pipeline:
             await taken(world, api, 60)
-            await pipeline._save()
+            await pipeline._saving.save()
             raise asyncio.CancelledError
     await world.until(lambda: all(task.done() for task in pipeline._running.values()))
     api.say = lambda *_: api.answer(202)
@@ -109,7 +109,7 @@ async def test_rotated_while_stopped_with_an_event_stuck(world, api, packed):
 
 async def test_a_second_signal_saves_what_is_settled(world, api, monkeypatch):
     """It cuts the waiting short, and no more: what was accepted since the last save is not sent again."""
-    monkeypatch.setattr("logship.pipeline.SAVE_EVERY", 1000.0)
+    monkeypatch.setattr("logship.saving.SAVE_EVERY", 1000.0)
     world.grace = "1000s"
     write(world, STUCK, *PAGES)
     with contextlib.suppress(asyncio.CancelledError):

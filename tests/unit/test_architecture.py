@@ -58,6 +58,8 @@ FLOORS = {
     "logship.sieve": 4,
     "logship.plan": 5,
     "logship.backlog": 5,
+    "logship.account": 5,
+    "logship.saving": 5,
     "logship.decisions": 4,
     "logship.tap": 5,
     "logship.pipeline": 6,
