@@ -14,7 +14,7 @@ import errno
 import math
 import time
 from collections import defaultdict
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence, Set
 from typing import Any
 
 import structlog
@@ -63,7 +63,7 @@ class Pipeline:
         self._destinations: dict[str, Destination] = {}
         self._retired: dict[str, Destination] = {}  # taken out by a reload; what still comes to them ends there
         self._running: dict[str, asyncio.Task[None]] = {}
-        self._leaving: dict[asyncio.Task[None], str] = {}  # those that were taken out and still send, with their address
+        self._leaving: dict[asyncio.Task[None], str] = {}  # taken out, and may still send: to which address
         self._retiring: set[asyncio.Task[None]] = set()
         self._wakeup = Wakeup()
         self._tailer = Tailer(
@@ -262,8 +262,7 @@ class Pipeline:
         await asyncio.wait({feeding}, timeout=self.plan.settings.grace_period)
         feeding.cancel()
         left = max(0.0, deadline - time.monotonic())
-        retired = asyncio.wait(self._retiring, timeout=left) if self._retiring else asyncio.sleep(0)
-        await asyncio.gather(retired, *(each.stop(left) for each in destinations))
+        await asyncio.gather(_ended({*self._retiring}, left), *(each.stop(left) for each in destinations))
         self.unsettled_at_stop = self._ledger.unsettled()
         if self.unsettled_at_stop:
             log.warning(
@@ -301,7 +300,8 @@ class Pipeline:
         self._leaving[self._running.pop(name)] = url
         self._destinations = {other: each for other, each in self._destinations.items() if other != name}
         self._retired[name] = destination
-        retiring = self._tasks.create_task(self._see_off(name, destination, settings.grace_period), name=f"retire {name}")
+        seen_off = self._see_off(name, destination, settings.grace_period)
+        retiring = self._tasks.create_task(seen_off, name=f"retire {name}")
         self._retiring.add(retiring)
         retiring.add_done_callback(self._retiring.discard)
 
@@ -332,9 +332,14 @@ class Pipeline:
 
 async def _run_after(before: Set[asyncio.Task[None]], destination: Destination) -> None:
     """Run a destination once those have ended that send to the same address: one visitor's events go one at a time."""
-    if before:
-        await asyncio.wait(before)
+    await _ended(before)
     await destination.run()
+
+
+async def _ended(tasks: Set[asyncio.Task[None]], within: float | None = None) -> None:
+    """Wait until tasks have ended, or for so many seconds."""
+    if tasks:
+        await asyncio.wait(tasks, timeout=within)
 
 
 def _seen(plan: Plan, checkpoint: Checkpoint) -> frozenset[str]:

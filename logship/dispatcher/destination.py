@@ -462,6 +462,14 @@ class Destination:
                 lambda cause=cause: float(self._gate.cause == cause)  # type: ignore[misc]
             )
 
+    def forget_gauges(self) -> None:
+        """Show no state any more: a pause that nobody can end would keep an alert alive."""
+        name, metrics = self._settings.name, self._metrics
+        for gauge in (metrics.queued, metrics.in_flight):
+            gauge.remove(name)
+        for cause in CAUSES:
+            metrics.destination_paused.remove(name, cause)
+
     def _in_flight(self) -> int:
         return sum(lane.busy for lane in self._lanes)
 
