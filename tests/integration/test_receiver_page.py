@@ -72,6 +72,7 @@ class Tab:
         await self.send("Emulation.setEmulatedMedia", features=scheme)
         mobile = {"deviceScaleFactor": 1, "mobile": width < 600}
         await self.send("Emulation.setDeviceMetricsOverride", width=width, height=height, **mobile)
+        await self.send("Emulation.setFocusEmulationEnabled", enabled=True)
         await self.send("Page.navigate", url=url)
 
     async def ask(self, script: str) -> Any:
@@ -204,7 +205,7 @@ async def test_everything_can_be_chosen(browse):
             await tab.click("#panels button", "Medium")
             assert await tab.rows("utm_mediums") == [("mail", 1)]
             await tab.click("#which button", "Dropped")
-            assert await tab.ask("document.querySelectorAll('#tail tr.event').length") == 1
+            await tab.until("document.querySelectorAll('#tail tr.event').length === 1")
             await tab.click("#tail tr.event")
             assert GOOGLEBOT in await tab.ask("document.querySelector('#tail tr.more').innerText")
             await tab.click("#periods button", "7 days")
@@ -213,6 +214,99 @@ async def test_everything_can_be_chosen(browse):
             await tab.until("document.querySelectorAll('#entry_pages li').length === 1")
             assert await tab.rows("entry_pages") == [("/out", 1)]
             assert tab.complaints == []
+
+
+async def test_the_keyboard_stays_where_it_is_while_the_page_goes_on(browse):
+    """A figure, a tab and a row that have the focus keep it through updates; an open row stays open."""
+    async with server.serve(port=0) as running, ClientSession() as session:
+        await post(session, running.url, url="https://example.com/first")
+        async with browse(running.url) as tab:
+            await tab.until(LIVE)
+            for n, focus in enumerate(("#figures button:nth-child(2)", "#panels .tabs button", "#tail tr.event")):
+                await tab.until(f"Boolean(document.querySelector({focus!r}))")
+                await tab.ask(f"document.querySelector({focus!r}).focus()")
+                if n == 2:
+                    await tab.ask("document.activeElement.dispatchEvent(new KeyboardEvent('keydown', {key: ' '}))")
+                held = await tab.ask("document.activeElement.textContent")
+                await post(session, running.url, url=f"https://example.com/{n}")
+                await tab.until(f"document.querySelector('#tail td.p').textContent === '/{n}'")
+                await tab.until(f"document.querySelector('#pages').textContent.includes('/{n}')")
+                assert (await tab.ask("document.activeElement.textContent")).startswith(held.rstrip("0123456789"))
+                assert await tab.ask("document.activeElement.tagName") == ("TR" if n == 2 else "BUTTON")
+            assert await tab.ask("document.activeElement.ariaExpanded") == "true"
+            assert "visitor" in await tab.ask("document.activeElement.nextSibling.textContent")
+            assert tab.complaints == []
+
+
+async def test_the_tail_follows_the_site_and_finds_old_drops(browse):
+    """A chosen site narrows the tail as well; of what was dropped the newest is there, however much came since."""
+    async with server.serve(port=0) as running, ClientSession() as session:
+        await post(session, running.url, GOOGLEBOT, url="https://example.com/crawled")
+        await post(session, running.url, url="https://other.org/elsewhere", domain="other.org")
+        for n in range(110):
+            await post(session, running.url, url=f"https://example.com/{n}")
+        async with browse(running.url) as tab:
+            await tab.until(LIVE)
+            await tab.until("document.querySelectorAll('#tail tr.event').length === 20")
+            await tab.click("#longer")
+            assert await tab.ask("document.querySelectorAll('#tail tr.event').length") == 100
+            await tab.click("#which button", "Dropped")
+            await tab.until("document.querySelector('#tail tbody').textContent.includes('/crawled')")
+            assert await tab.ask("document.querySelectorAll('#tail tr.event').length") == 1
+            await tab.click("#which button", "All")
+            await tab.ask("(site => { site.value = 'other.org'; site.onchange({target: site}); })($('site'))")
+            await tab.until("document.querySelector('#tail tbody').textContent.includes('/elsewhere')")
+            assert await tab.ask("document.querySelectorAll('#tail tr.event').length") == 1
+            await tab.click("#which button", "Pause")
+            await post(session, running.url, url="https://other.org/later", domain="other.org")
+            await tab.until("document.querySelector('#pages').textContent.includes('/later')")
+            assert "/later" not in await tab.ask("document.querySelector('#tail tbody').textContent")
+            await tab.click("#which button", "Pause")
+            await tab.until("document.querySelector('#tail td.p').textContent === '/later'")
+            assert tab.complaints == []
+
+
+async def test_a_list_can_be_seen_whole_and_long_names_keep_their_ends(browse):
+    """Ten rows and a button to the others; a name that does not fit loses its middle."""
+    async with server.serve(port=0) as running, ClientSession() as session:
+        for n in range(15):
+            await post(session, running.url, url=f"https://example.com/{'long-path/' * 12}end-{n:02}")
+        async with browse(running.url, width=375, height=812) as tab:
+            await tab.until(LIVE)
+            await tab.until("document.querySelectorAll('#pages > li').length === 10")
+            ends = "[...document.querySelectorAll('#pages .name span:last-child')].map(one => [one.textContent, "
+            ends += "one.scrollWidth <= one.clientWidth, one.getBoundingClientRect().right < innerWidth])"
+            for text, is_whole, is_inside in await tab.ask(ends):
+                assert text.startswith("-path/end-")
+                assert is_whole
+                assert is_inside
+            await tab.click("[aria-label=Pages] button", "More")
+            await tab.until("document.querySelectorAll('#pages > li').length === 15")
+            await tab.click("[aria-label=Pages] button", "Fewer")
+            await tab.until("document.querySelectorAll('#pages > li').length === 10")
+            assert tab.complaints == []
+
+
+async def test_the_chart_is_read_with_the_keyboard_too(browse):
+    """The arrow keys go from point to point, what stands there is told, and an update leaves it open."""
+    async with server.serve(port=0) as running, ClientSession() as session:
+        await post(session, running.url)
+        async with browse(running.url) as tab:
+            await tab.until(LIVE)
+            await tab.ask("$('plot').focus()")
+            press = "$('plot').dispatchEvent(new KeyboardEvent('keydown', {key: %r, cancelable: true}))"
+            await tab.ask(press % "End")
+            last = await tab.ask("pointed")
+            assert "unique visitors" in await tab.ask("$('tip').textContent")
+            await tab.ask(press % "ArrowLeft")
+            assert await tab.ask("pointed") == last - 1
+            await post(session, running.url, url="https://example.com/meanwhile")
+            await tab.until("document.querySelector('#pages').textContent.includes('/meanwhile')")
+            await tab.until("document.getElementById('state').className === 'live'")
+            assert "unique visitors" in await tab.ask("$('tip').textContent")
+            assert tab.complaints == []
+            await tab.ask("$('plot').blur()")
+            assert await tab.ask("$('tip').hidden")
 
 
 async def test_strangers_markup_is_shown_and_not_run(browse):
