@@ -8,13 +8,14 @@ what, it is guessed from how people spell them. Many lines at once are looked th
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, compress, repeat
 from operator import itemgetter, methodcaller
 from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
 
+from logship.memo import Memo
 from logship.parser import times
 from logship.parser.columns import Outline, Rest
 from logship.parser.fastblock import WORTH_IT, Block, Sheet
@@ -62,7 +63,10 @@ _SPELLINGS = {
     # nginx's own $content_type is the request's; a GET has none, so it says nothing wrong.
     "content_type": "senthttpcontenttype responsecontenttype mimetype contenttype",
 }
-_RANKS = {fact: {word: rank for rank, word in enumerate(words.split())} for fact, words in _SPELLINGS.items()}
+_TOLD_BY: defaultdict[str, list[tuple[str, int]]] = defaultdict(list)  # the facts that a word tells, and how likely
+for _fact, _words in _SPELLINGS.items():
+    for _rank, _spelling in enumerate(_words.split()):
+        _TOLD_BY[_spelling].append((_fact, _rank))
 _SIGNS = re.compile("[_@.-]")
 # Objects that hold what a request brought along, and what of it is believed: a few headers, by the names they have.
 _STRANGERS = ("query", "querystring", "args", "params", "parameters", "cookies", "form", "body")
@@ -378,42 +382,54 @@ def _labels(found: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[P
 
 def _guessed(labels: Sequence[Path]) -> Sequence[Paths]:
     """Return where each fact may be, by how people spell them."""
-    found = {fact: _spelled(labels, fact) for fact in FACTS}
+    found = _spelled(labels)
     if not (found["request"] or found["target"] or found["query"]):
         found["target"], found["path"] = found["path"], ()  # no query of its own: what is called path or uri holds it
     return list(found.values())
 
 
-def _spelled(labels: Sequence[Path], fact: str) -> Paths:
-    """Return where a fact may be, likeliest first: by the whole label, else by its end (``http.request.method``)."""
-    found = []
+def _spelled(labels: Sequence[Path]) -> dict[str, Paths]:
+    """Return where facts may be, likeliest first: by the whole label, else by its end (``http.request.method``)."""
+    found: dict[str, list[tuple[bool, int, int, Path]]] = {fact: [] for fact in FACTS}
     for path in labels:
-        parts = path.split(".") if isinstance(path, str) else path
-        rank = _rank(parts, fact)
-        if rank is not None:
-            found.append((rank[0] > 0, rank[1], rank[0], path))
-    return tuple(path for _, _, _, path in sorted(found, key=lambda each: each[:3]))
+        for fact, (at, rank) in _TELLS[path].items():
+            found[fact].append((at > 0, rank, at, path))
+    return {fact: tuple(path for *_, path in sorted(each, key=itemgetter(0, 1, 2))) for fact, each in found.items()}
 
 
-def _rank(parts: Sequence[str], fact: str) -> tuple[int, int] | None:
-    """Return at which of its parts a label begins to tell a fact, and by which of the spellings; None: it does not."""
+Ranks = Mapping[str, tuple[int, int]]  # by fact: at which of its parts a label begins to tell it, by which spelling
+
+
+def _told(path: Path) -> Ranks:
+    """Return the facts that a label tells by its spelling."""
+    parts = path.split(".") if isinstance(path, str) else path
     holders = [_word(part) for part in parts[:-1]]
     answers = any(holder.startswith("res") for holder in holders)
     if any(holder.endswith(_HEADS) for holder in holders):
-        return _rank_of_header(parts, fact, answers=answers)
+        return _told_by_header(parts, answers=answers)
     if not answers and any(holder.endswith(_STRANGERS) for holder in holders):
-        return None  # strangers choose the names: a parameter `client_ip` is no word of the server's
-    ranks = _RANKS.get(fact, {})
-    words = (_word("".join(parts[at:])) for at in range(len(parts)))
-    return next(((at, ranks[word]) for at, word in enumerate(words) if word in ranks), None)
+        return {}  # strangers choose the names: a parameter `client_ip` is no word of the server's
+    found: dict[str, tuple[int, int]] = {}
+    for at in range(len(parts)):
+        for fact, rank in _TOLD_BY.get(_word("".join(parts[at:])), ()):
+            found.setdefault(fact, (at, rank))
+    return found
 
 
-def _rank_of_header(parts: Sequence[str], fact: str, *, answers: bool) -> tuple[int, int] | None:
-    """Return the rank of what a header tells by its very name; another spelling is another header, anybody's own."""
-    names, name = _HEADERS.get(fact, ()), parts[-1].lower()
-    if not _word(parts[-2]).endswith(_HEADS) or name not in names or (fact == "content_type") != answers:
-        return None
-    return len(parts) - 1, names.index(name)
+def _told_by_header(parts: Sequence[str], *, answers: bool) -> Ranks:
+    """Return what a header tells by its very name; another spelling is another header, anybody's own."""
+    name, at = parts[-1].lower(), len(parts) - 1
+    if not _word(parts[-2]).endswith(_HEADS):
+        return {}
+    return {
+        fact: (at, names.index(name))
+        for fact, names in _HEADERS.items()
+        if name in names and (fact == "content_type") == answers
+    }
+
+
+# Strangers name headers: where each line has a new one, that one is looked at, and not all the others once more.
+_TELLS: Memo[Path, Ranks] = Memo(_told, 1024, worth=lambda path: sum(map(len, path)) <= 200)
 
 
 def _word(text: str) -> str:
