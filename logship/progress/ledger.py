@@ -128,22 +128,28 @@ class Ledger:
         return spans
 
     def settle(self, spans: Iterable[Span]) -> None:
-        """Settle one delivery of each span. Ignored where its file was ended; once too often is a ValueError."""
+        """Settle one delivery of each span. Ignored where its file was ended.
+
+        One that is settled already is a fault of the caller: ValueError, once all the others are settled.
+        """
         self.changes += 1
-        files, touched = self._files, set()
+        files, touched, twice = self._files, set(), None
         for span in spans:
             file, parts = span.file, span.parts
             entry = files.get(file)
             if entry is None:
                 continue
             if parts < 1:
-                raise ValueError(f"bytes {span.start} to {span.end} of file {file} are settled already")
+                twice = span
+                continue
             span.parts = parts - 1
             if parts == 1:
                 entry.unsettled -= 1
                 touched.add(file)
         for file in touched:
             files[file].drop_settled()
+        if twice is not None:
+            raise ValueError(f"bytes {twice.start} to {twice.end} of file {twice.file} are settled already")
 
     def watermark(self, file: int) -> int:
         """Return the low watermark: every byte before it is settled."""

@@ -75,6 +75,15 @@ def test_late_ack_of_an_ended_file_moves_nothing():
     assert (ledger.watermark(2), ledger.unsettled(2)) == (0, 1)
 
 
+def test_one_settled_twice_leaves_the_others_of_its_batch_settled():
+    """Whoever made the mistake, the position on disk must not stand still for ever."""
+    ledger = begun()
+    spans = ledger.open(1, 0, 15, [(0, 1), (5, 1), (10, 1)])
+    with pytest.raises(ValueError, match="bytes 0 to 5 of file 1 are settled already"):
+        ledger.settle([spans[0], spans[0], spans[1], spans[2]])
+    assert (ledger.watermark(1), ledger.unsettled(1)) == (15, 0)
+
+
 @pytest.mark.parametrize("order", [(0,), (1, 0), (1,)])
 def test_settling_once_too_often_is_an_error(order: tuple[int, ...]):
     """A span settled more often than it has parts is a fault of the caller, in the queue or out of it."""
