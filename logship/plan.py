@@ -172,4 +172,8 @@ def _compile_source(
         problems.append(Problem(f"{source.where}.site", told))
     if client is None or rules is None:
         return None
-    return SourcePlan(source, Table(rules, source), client, format_, rules.log_fields, spammers)
+    try:
+        return SourcePlan(source, Table(rules, source), client, format_, rules.log_fields, spammers)
+    except ConfigError as error:
+        problems.extend(error.problems)
+        return None

@@ -211,9 +211,9 @@ def _checked(settings: DestinationSettings, extras: list[tuple[str, str]]) -> di
         if text
     ]
     problems += [
-        Problem(f"destinations.{settings.name}.ip_headers", f"{name!r} is not a header's name")
-        for name in settings.ip_headers
-        if not _TOKEN.fullmatch(name)
+        Problem(f"destinations.{settings.name}.ip_headers", text)
+        for text in (_objection(name, _OURS) for name in settings.ip_headers)
+        if text
     ]
     if problems:
         raise ConfigError(problems)

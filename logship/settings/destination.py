@@ -64,7 +64,7 @@ def _retry(spot: Spot, values: dict[str, Any]) -> RetrySettings:
 
 
 _IP_HEADERS = Several(
-    Text("a header name", notations.header_name),
+    Text("a header name", notations.extra_header),
     "a list of header names",
     empty="without one, Plausible takes every event for a visit from this machine",
 )

@@ -29,6 +29,7 @@ def find(settings: Settings, problems: Iterable[Problem]) -> Iterator[Problem]:
         *_error_logs(settings),
         *_preset_doubts(settings.rules),
         *_long_names(settings.rules),
+        *_never_fitting(settings),
         *_never_reached(settings, problems),
     ]
     yield from (Problem(where, message, warning=True) for where, message in found)
@@ -88,6 +89,22 @@ def _long_names(rules: Sequence[RuleSettings]) -> Iterator[tuple[str, str]]:
         if "{" not in name and len(name) > _LONGEST_NAME:
             told = f"has {len(name)} characters; Plausible takes {_LONGEST_NAME}, so the end is cut off"
             yield f"{rule.where}.event", told
+
+
+# Conditions whose text can fit nothing, since it is meant for another one.
+_STRAY = (
+    ("url", re.compile("/"), 'a URL begins with scheme and host; write "**{}", or make it a condition on "path"'),
+    ("path", re.compile("https?://"), 'a path holds neither scheme nor host; make it a condition on "url"'),
+    ("host", re.compile("https?://|[^:]*/"), 'a host holds neither scheme nor path; make it a condition on "url"'),
+)
+
+
+def _never_fitting(settings: Settings) -> Iterator[tuple[str, str]]:
+    for test in (test for rule in settings.rules for test in rule.when.every_test()):
+        for field, shape, told in _STRAY:
+            for index, value in enumerate(test.values):
+                if test.field == field and shape.match(value):
+                    yield settings.element(test.where, index), f"{quoted(value)} fits nothing: {told.format(value)}"
 
 
 def _never_reached(settings: Settings, problems: Iterable[Problem]) -> Iterator[tuple[str, str]]:

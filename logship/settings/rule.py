@@ -67,7 +67,12 @@ class RuleSettings:
         shown="the source's",
     )
     url: str | None = key(TEMPLATE, "The URL of the event; a template.", None, shown="`{url}`")
-    referrer: str | None = key(TEMPLATE, "The referrer; a template.", None, shown="`{referrer}`")
+    referrer: str | None = key(
+        Text("a template", notations.prop_value, schema=LOOSE),
+        'The referrer; a template. `""`: none.',
+        None,
+        shown="`{referrer}`",
+    )
     props: Mapping[str, str] = key(
         Table(
             Text("a template", notations.prop_value, schema=LOOSE),

@@ -45,6 +45,19 @@ async def test_a_directory_without_examples_is_wrong_usage(tmp_path):
     assert (await logship("check", "-c", tmp_path))[0] == 2
 
 
+async def test_a_fault_that_only_compiling_finds_has_its_place_too(tmp_path):
+    """And it stands beside the others: a bad wildcard of `hosts` hid all that was wrong with later sources."""
+    config = tmp_path / "logship.yaml"
+    source = "{path: /a.log, site: 'https://a.example', format: combined, "
+    config.write_text(f"sources:\n  - {source}hosts: '[a'}}\n  - {source}name: b, hosts: '[b'}}\n")
+    code, out = await logship("check", "-c", config)
+    assert code == 78
+    assert [line.rpartition(": '")[0] for line in out.splitlines()] == [
+        f"{config}:2:72: sources[0].hosts",
+        f"{config}:3:81: sources[1].hosts",
+    ]
+
+
 def destination(url, more=""):
     text = f"{SOURCE}destinations: {{api: {{url: '{url}'{more}}}}}\n"
     loaded, problems = loader.read(text, "logship.yaml", {})

@@ -427,6 +427,7 @@ FAULTS = [
     (source("client_ip: {trusted_proxies: 10.0.0.0/33}"), 'f:1:88: sources[0].client_ip.trusted_proxies: "10.0.0.0/33" is no address or CIDR, as in "10.0.0.0/8" or "2001:db8::/32"'),
     # Headers and TLS.
     (destination("ip_headers: []"), "f:2:20: destinations.p.ip_headers: the list is empty; without one, Plausible takes every event for a visit from this machine"),
+    (destination("ip_headers: [User-Agent]"), 'f:2:33: destinations.p.ip_headers[0]: "User-Agent" is set by logship itself; leave it out'),
     (destination("headers: {Host: a}"), 'f:2:30: destinations.p.headers.Host: "Host" is set by logship itself; leave it out'),
     (destination('headers: {A: "b\\nc"}'), "f:2:33: destinations.p.headers.A: a header cannot hold the character U+000A (a line break at the end?)"),
     (destination("tls: {ca_file: ca.pem}"), 'f:2:35: destinations.p.tls.ca_file: "ca.pem" is relative, and a service has no directory of its own; write it from "/"'),
@@ -704,6 +705,9 @@ def test_what_a_variable_held_is_never_printed(text: str) -> None:
         ("sources: [{path: [/x/a.log, /x/shop-error.log], site: https://x}]\n", 'f:1:29: sources[0].path[1]: warning: "/x/shop-error.log" looks like an error log; only access logs hold requests'),
         ("sources: [{path: /a.log}]\n", 'f:1:11: sources[0]: warning: without "site", lines that carry no host become no event; add "site: https://example.com", your own'),
         (f"{SOURCE}rules: [{{preset: pageviews}}, {{event: x}}, {{drop: true}}]\n", "f:2:30: rules[1]: warning: never reached: rules[0] takes every line"),
+        (rule("event: x, when: {url: /buy}"), 'f:3:28: rules[0].when.url: warning: "/buy" fits nothing: a URL begins with scheme and host; write "**/buy", or make it a condition on "path"'),
+        (rule("event: x, when: {path: 'https://a.example/x'}"), 'f:3:29: rules[0].when.path: warning: "https://a.example/x" fits nothing: a path holds neither scheme nor host; make it a condition on "url"'),
+        (rule("event: x, when: {host: [b, a.example/x]}"), 'f:3:33: rules[0].when.host[1]: warning: "a.example/x" fits nothing: a host holds neither scheme nor path; make it a condition on "url"'),
         (f"{SOURCE}rules: [{{event: {'n' * 121}}}]\n", "f:2:17: rules[0].event: warning: has 121 characters; Plausible takes 120, so the end is cut off"),
     ],
 )  # fmt: skip

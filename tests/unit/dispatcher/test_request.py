@@ -157,6 +157,13 @@ def test_a_header_that_is_not_ours_to_set_is_a_configuration_error(name: str) ->
         request.renderer(DestinationSettings(headers={name: "x"}))
 
 
+@pytest.mark.parametrize("name", ["Content-Length", "user-agent", "X-Plausible-IP-Type", "a b", ""])
+def test_a_header_of_the_request_itself_carries_no_address(name: str) -> None:
+    """An address in place of the User-Agent makes every visitor one; in place of the length it breaks the request."""
+    with pytest.raises(ConfigError, match=r"destinations\.plausible\.ip_headers"):
+        request.renderer(DestinationSettings(ip_headers=(name,)))
+
+
 def test_a_header_value_from_the_configuration_cannot_split_a_request() -> None:
     """The environment may hold a trailing line feed."""
     data = request.render(event(), DestinationSettings(headers={"X-Token": "abc\r\nX-Evil: 1\n"}))

@@ -12,6 +12,11 @@ def only(decision):
     return sent
 
 
+def test_an_empty_referrer_sends_none(table, page):
+    """A site may keep to itself where its visitors come from."""
+    assert only(table("- {event: e, referrer: ''}").route(page(referrer="https://r.example/"))).referrer is None
+
+
 def test_a_request_without_a_path_is_no_visit_to_the_front_page(table, page):
     """A rule that says the URL itself may send one all the same."""
     assert table("- event: hit").route(page(path=None)).reason == "target"
