@@ -317,7 +317,7 @@ class Destination:
     def _failed(self, delivery: Delivery, verdict: Verdict, seconds: float) -> None:
         self._tally.failed(verdict, seconds, delivery.attempts)
         self._flush_soon()
-        self._tell_of(verdict, delivery)
+        self._tell_of(verdict)
 
     def _settle(self, delivery: Delivery, outcome: Outcome) -> None:
         self._tally.settled(outcome)
@@ -371,9 +371,11 @@ class Destination:
                 reason=self._last_error and self._last_error["reason"],
             )
 
-    def _tell_of(self, verdict: Verdict, delivery: Delivery) -> None:
+    def _tell_of(self, verdict: Verdict) -> None:
         """Log what went wrong, once a minute for each kind. Never an address, a URL or the server's own words."""
         self._last_error = {"time": _written(self._now()), "status": verdict.status, "reason": _reason(verdict)}
+        if isinstance(verdict, Refused):
+            return  # told once it is kept: the disk may be full
         if not self._news((type(verdict), verdict.status, _reason(verdict))):
             return
         told = log.bind(destination=self._settings.name, status=verdict.status)
@@ -389,8 +391,12 @@ class Destination:
                     retry_after=verdict.after,
                     ambiguous=verdict.ambiguous,
                 )
-            case Refused():
-                told.error("event.refused", domain=delivery.event.domain, help="kept in dead-letter.jsonl")
+
+    def _tell_of_refusal(self, delivery: Delivery, status: int | None) -> None:
+        if self._news((Refused, status)):
+            name, domain = self._settings.name, delivery.event.domain
+            told = "kept in dead-letter.jsonl"
+            log.error("event.refused", destination=name, status=status, domain=domain, help=told)
 
     def _tell_of_drops(self, domain: str, alarm: bool) -> None:
         name = self._settings.name
@@ -420,7 +426,10 @@ class Destination:
 
     async def _bury_one(self, delivery: Delivery, verdict: Refused | TryAgain) -> bool:
         detail = verdict.detail if isinstance(verdict, Refused) else f"sent, but never answered: {verdict.reason}"
-        return await self._bury([delivery], verdict.status, detail)
+        kept = await self._bury([delivery], verdict.status, detail)
+        if kept and isinstance(verdict, Refused):
+            self._tell_of_refusal(delivery, verdict.status)
+        return kept
 
     async def _bury(self, deliveries: Sequence[Delivery], status: int | None, detail: str) -> bool:
         """Write dead letters. False: the disk refused them, nothing is settled."""
@@ -492,7 +501,7 @@ def _reason(verdict: Verdict) -> str:
             return verdict.detail
         case TryAgain():
             return verdict.reason
-    return "event refused, kept in dead-letter.jsonl"
+    return "event refused"
 
 
 def _letter(delivery: Delivery, status: int | None, detail: str, time_now: str) -> dict[str, object]:

@@ -535,14 +535,24 @@ async def test_a_refused_event_waits_for_a_disk_that_refuses_it(api: Api, desk: 
 
     api.answer = answer
     folder = tmp_path / "state"
-    async with desk(dead_letters=DeadLetters(folder / "dead-letter.jsonl")) as it:
-        await it.destination.add([delivery(1), delivery(2, visitor=another_lane(16)), delivery(3)])
-        failures = "logship_dead_letter_write_failures_total"
-        await it.until(lambda: (it.metrics.registry.get_sample_value(failures) or 0.0) > 2)
-        await it.settled(1)
-        assert it.acks == [(2, Outcome.DELIVERED)]
-        folder.mkdir()
-        await it.settled(3)
+    with capture_logs() as logs:
+        async with desk(dead_letters=DeadLetters(folder / "dead-letter.jsonl")) as it:
+            await it.destination.add([delivery(1), delivery(2, visitor=another_lane(16)), delivery(3)])
+            failures = "logship_dead_letter_write_failures_total"
+            await it.until(lambda: (it.metrics.registry.get_sample_value(failures) or 0.0) > 2)
+            await it.settled(1)
+            assert it.acks == [(2, Outcome.DELIVERED)]
+            assert [line["event"] for line in logs] == ["dead_letter.failed"]  # and nothing says that it is kept
+            folder.mkdir()
+            await it.settled(3)
+        assert logs[1] == {
+            "event": "event.refused",
+            "log_level": "error",
+            "destination": "plausible",
+            "status": 422,
+            "domain": "example.com",
+            "help": "kept in dead-letter.jsonl",
+        }
         assert [serial(body) for body in api.bodies].count(1) == 1
         assert len((folder / "dead-letter.jsonl").read_text().splitlines()) == 1
 
