@@ -13,6 +13,7 @@ import pytest
 
 from logship import plan
 from logship.cli import init
+from logship.cli.main import cli
 
 LOGSHIP = Path(sys.executable).with_name("logship")
 
@@ -94,7 +95,7 @@ def test_without_options_it_looks_where_packages_put_them(monkeypatch: pytest.Mo
     with pytest.raises(
         init.LogshipError, match=r"no web server's configuration here \(looked at .*/a, .*/b\); name it"
     ):
-        init.command.main([], standalone_mode=False)
+        cli.main(["init"], standalone_mode=False)
 
 
 def test_a_broken_configuration_exits_with_its_place(tmp_path: Path) -> None:

@@ -11,9 +11,9 @@ import urllib.request
 import pytest
 from click.testing import CliRunner
 
-from logship.cli.receive import command
+from logship.cli.main import cli
 
-RUN = [sys.executable, "-c", "from logship.cli.receive import command; command(prog_name='receive')"]
+RUN = [sys.executable, "-m", "logship", "receive"]
 
 
 def start(*arguments: str, **how: object) -> subprocess.Popen[str]:
@@ -52,7 +52,7 @@ def test_it_says_that_every_domain_is_known_and_warns_of_strangers():
 @pytest.mark.parametrize("address", ["nonsense", "127.0.0.1:", "127.0.0.1:99999", "a:b:1", "[::1", ""])
 def test_a_bad_address_is_refused(address):
     """What was given and what is wanted: wrong usage, exit code 2."""
-    result = CliRunner().invoke(command, ["--listen", address])
+    result = CliRunner().invoke(cli, ["receive", "--listen", address])
     assert result.exit_code == 2
     assert f"--listen: got {address!r}, want HOST:PORT" in result.output
 
@@ -61,14 +61,14 @@ def test_a_busy_port_is_named():
     """The address, the cause and the way out, exit code 1."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        result = CliRunner().invoke(command, ["--listen", f"127.0.0.1:{port}"])
+        result = CliRunner().invoke(cli, ["receive", "--listen", f"127.0.0.1:{port}"])
     assert result.exit_code == 1
     assert f"127.0.0.1:{port}: cannot listen: address already in use; end the program" in result.output
 
 
 def test_an_address_of_another_machine_is_named():
     """The address, and what the system says of it; nothing of the loop's own wording."""
-    result = CliRunner().invoke(command, ["--listen", "192.0.2.1:0"])
+    result = CliRunner().invoke(cli, ["receive", "--listen", "192.0.2.1:0"])
     assert result.exit_code == 1
     assert result.output == "Error: 192.0.2.1:0: cannot listen: cannot assign requested address\n"
 
@@ -98,7 +98,7 @@ def test_nohup_keeps_it_alive():
 def test_an_unwritable_store_is_named(tmp_path):
     """The path and the cause, exit code 1."""
     path = tmp_path / "nowhere" / "events.db"
-    result = CliRunner().invoke(command, ["--listen", "127.0.0.1:0", "--store", str(path)])
+    result = CliRunner().invoke(cli, ["receive", "--listen", "127.0.0.1:0", "--store", str(path)])
     assert result.exit_code == 1
     assert f"{path}: cannot be written" in result.output
     assert not os.path.exists(path)
