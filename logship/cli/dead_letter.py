@@ -21,7 +21,8 @@ from logship.settings import loader
 from logship.settings.root import Settings
 
 if TYPE_CHECKING:
-    from logship.replay import Replay, Report, Survey
+    from logship.upkeep.replay import Replay, Report
+    from logship.upkeep.selection import Selection, Survey
 
 _LONGEST_DETAIL = 100  # characters of the API's words; --full shows them all
 _MASK = "***"
@@ -62,11 +63,11 @@ def list_(config: Path, as_json: bool, full: bool) -> None:
       logship dead-letter list --json --full | jq 'select(.status == 400) | .event.url'
     """  # noqa: D301 - click reads \b
     logs.configure(level="warning")
-    from logship import replay
+    from logship.upkeep.letters import letters
 
     rows: list[tuple[object, ...]] = []
     count = torn = 0
-    for letter in replay.letters(state.directory(config)):
+    for letter in letters(state.directory(config)):
         if letter.entry is None:
             torn += 1
             continue
@@ -78,8 +79,7 @@ def list_(config: Path, as_json: bool, full: bool) -> None:
             rows.append(_row(letter.number, entry, full=full))
     if rows:
         table.show((*_COLUMNS, *_VISITOR) if full else _COLUMNS, rows, numbers=("#",))
-    told = f"{count} dead letters" + (f", {torn} torn lines skipped" if torn else "")
-    click.echo(told, err=as_json)
+    click.echo(f"{count} dead letters" + (f", {torn} torn lines skipped" if torn else ""), err=as_json)
 
 
 def _masked(entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -102,11 +102,10 @@ def _row(number: int, entry: Mapping[str, Any], *, full: bool) -> tuple[object, 
     event = written if isinstance(written, Mapping) else {}
     visitor = [event.get(name) for name in _VISITOR] if full else []
     when = str(entry.get("time") or "")[:19].replace("T", " ")
-    told = [entry.get(name) for name in ("destination", "status")]
     return (
         number,
         when,
-        *told,
+        *(entry.get(name) for name in ("destination", "status")),
         *(event.get(name) for name in ("name", "domain", "url")),
         entry.get("detail"),
         *visitor,
@@ -142,19 +141,20 @@ def replay(config: Path, to: str | None, dry_run: bool, older: bool, numbers: tu
     logs.configure(level="warning")
     import uvloop
 
-    from logship.replay import Replay
+    from logship.upkeep.replay import Replay
+    from logship.upkeep.selection import Selection
 
     loaded = loader.load(config, Variables())
-    replaying = Replay(loaded, to=to, numbers=numbers, older=older)
-    survey = replaying.survey()
+    selection = Selection(loaded, to=to, numbers=numbers, older=older)
+    survey = selection.survey()
     if dry_run or not survey.send:
-        _tell_of_survey(replaying, survey, loaded)
+        _print_survey(selection, survey, loaded)
         return
     if sys.stderr.isatty():
         click.echo(f"sending {survey.send.total()}; Ctrl-C ends it, and nothing is lost", err=True)
     with state.changed_as_owner(loaded.state_dir):
-        report = uvloop.run(_run(replaying))
-    _tell(report, loaded)
+        report = uvloop.run(_run(Replay(loaded, selection)))
+    _print_report(report, loaded)
     if not report.complete:
         sys.exit(1)
 
@@ -175,19 +175,19 @@ async def _run(replaying: Replay) -> Report:
     return await replaying.run(stop=stop)
 
 
-def _tell_of_survey(replaying: Replay, survey: Survey, loaded: Settings) -> None:
+def _print_survey(selection: Selection, survey: Survey, loaded: Settings) -> None:
     rows = [
         (number, sent.destination, sent.event.name, sent.event.domain, sent.event.url.partition("?")[0])
-        for number, sent in replaying.chosen()
+        for number, sent in selection.chosen()
     ]
     if rows:
         table.show(("#", "destination", "event", "domain", "url"), rows, numbers=("#",))
     by_name = ", ".join(f"{number} to {name}" for name, number in survey.send.items())
     click.echo(f"would send {by_name}" if by_name else "nothing to send")
-    _tell_of_rest(survey.stay, loaded)
+    _print_rest(survey.stay, loaded)
 
 
-def _tell(report: Report, loaded: Settings) -> None:
+def _print_report(report: Report, loaded: Settings) -> None:
     refused = report.refused.total()
     dropped = f" (Plausible says that it dropped {report.dropped} of them)" if report.dropped else ""
     click.echo(f"{report.accepted} accepted{dropped}, {refused} refused again, {report.unsettled} not settled")
@@ -197,20 +197,20 @@ def _tell(report: Report, loaded: Settings) -> None:
         click.echo(f"  {destination} is set up wrong: {table.clean(reason)}")
     if report.unsettled:
         click.echo("  what was not settled is kept; what was on its way may be counted twice when it is sent again")
-    _tell_of_rest(report.stay, loaded)
+    _print_rest(report.stay, loaded)
 
 
-def _tell_of_rest(stay: Mapping[str, int], loaded: Settings) -> None:
-    """Say what stays and was not sent, except what was not asked for."""
-    from logship import replay
+def _print_rest(stay: Mapping[str, int], loaded: Settings) -> None:
+    """Say what was not sent and stays, except what was not asked for."""
+    from logship.upkeep.selection import NO_DESTINATION, TOO_OLD, UNUSABLE
 
     age = shown_duration(loaded.max_event_age or 0.0)
     reasons = {
-        replay.TOO_OLD: f"are older than max_event_age ({age}): sent now they would count as today's visits; "
+        TOO_OLD: f"are older than max_event_age ({age}): sent now they would count as today's visits; "
         "--older sends them all the same",
-        replay.NO_DESTINATION: "are for a destination that is not configured: name another with --to",
-        replay.UNUSABLE: "hold no event that can be sent: edit or remove them in dead-letter.jsonl",
+        NO_DESTINATION: "are for a destination that is not configured: name another with --to",
+        UNUSABLE: "hold no event that can be sent: edit or remove them in dead-letter.jsonl",
     }
-    for reason, told in reasons.items():
+    for reason, explanation in reasons.items():
         if number := stay.get(reason, 0):
-            click.echo(f"warning: {number} not sent, they {told}", err=True)
+            click.echo(f"warning: {number} not sent, they {explanation}", err=True)

@@ -9,16 +9,17 @@ from pathlib import Path
 
 import click
 
-from logship import logs, offsets, plan
+from logship import logs, plan
 from logship.cli import state, table
 from logship.cli.main import config_option
 from logship.environment import Variables
 from logship.language.notations import shown_duration
-from logship.offsets import Place
 from logship.plan import Plan
 from logship.progress.checkpoint import Checkpoint
 from logship.records import readable
 from logship.source.paths import Followed
+from logship.upkeep import offsets
+from logship.upkeep.offsets import Place
 
 _STATES = {
     offsets.SAME: "the same",

@@ -63,7 +63,8 @@ def _ours(config: Path) -> dict[str, Any]:
 
 def _unasked(config: Path, error: LogshipError) -> str:
     """Tell a daemon that cannot be asked: `admin` is off, or the file says another address than it started with."""
-    from logship import plan, remains
+    from logship import plan
+    from logship.upkeep import remains
 
     try:
         pid = remains.look(state.directory(config))["pid"]

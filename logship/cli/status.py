@@ -73,7 +73,7 @@ def look(config: Path) -> dict[str, Any]:
     try:
         return {"running": True, **ask(config)}
     except LogshipError as error:
-        from logship import remains  # brings what a health check, every half minute, can do without
+        from logship.upkeep import remains  # brings what a health check, every half minute, can do without
 
         left = remains.look(state.directory(config))
         # With `admin: null` a daemon that holds its directory is all that can be known, and it is well.

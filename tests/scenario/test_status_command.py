@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from logship import remains
+from logship.upkeep import remains
 
 LOG = '203.0.113.7 - - [22/Nov/2026:10:00:00 +0000] "GET /p HTTP/1.1" 200 5 "-" "curl/8.5.0"\n'
 

@@ -15,14 +15,17 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from logship import deadletter, replay
-from logship.deadletter import DeadLetters
+from logship import deadletter
+from logship.deadletter import LETTERS, DeadLetters
 from logship.errors import LogshipError, StateError
 from logship.receiver import server
 from logship.records import Event
-from logship.replay import LETTERS, Replay
 from logship.settings import loader
 from logship.settings.destination import BatchSettings
+from logship.upkeep import aside
+from logship.upkeep.letters import letters
+from logship.upkeep.replay import Replay
+from logship.upkeep.selection import NO_DESTINATION, NOT_CHOSEN, TOO_OLD, UNUSABLE, Selection
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:127.0) Gecko/20100101 Firefox/127.0"
 TOO_LONG = "x" * 121  # no name of an event: the API refuses it
@@ -49,15 +52,18 @@ destinations: {{here: {{url: "{self.url}", retry: {{initial: 10ms, max: 20ms}}}}
         loaded, _ = loader.read(text, "logship.yaml", os.environ)
         return loaded
 
+    def selection(self, **wish):
+        return Selection(self.settings, **wish)
+
     def replay(self, **wish):
-        return Replay(self.settings, **wish)
+        return Replay(self.settings, self.selection(**wish))
 
     def write(self, *entries):
         DeadLetters(self.letters).append_many(entries)
 
     def left(self):
         """What is still there, wherever: paths of the events, in order."""
-        return [path_of(each.entry) for each in replay.letters(self.state) if each.entry]
+        return [path_of(each.entry) for each in letters(self.state) if each.entry]
 
     def files(self):
         return sorted(each.name for each in self.state.glob("dead-letter*"))
@@ -101,7 +107,7 @@ async def world(tmp_path):
 async def test_what_is_accepted_is_gone(world):
     """All entries arrive in the file's order, one visitor's events, and no file is left."""
     world.write(*(letter(f"/{n}") for n in range(50)))
-    assert world.replay().survey().send == {"here": 50}
+    assert world.selection().survey().send == {"here": 50}
     report = await world.replay().run()
     assert (report.accepted, report.complete) == (50, True)
     assert await world.arrived() == [f"/{n}" for n in range(50)]
@@ -129,20 +135,20 @@ async def test_chosen_numbers_alone_are_sent(world):
         file.write('{"torn": \n')
     world.write(letter("/3"))
     lines = world.letters.read_bytes().splitlines()
-    found = [(each.number, each.entry is not None) for each in replay.letters(world.state)]
+    found = [(each.number, each.entry is not None) for each in letters(world.state)]
     assert found == [(1, True), (2, True), (0, False), (3, True)]
-    assert world.replay(numbers=[2]).survey().torn == 1
+    assert world.selection(numbers=[2]).survey().torn == 1
     report = await world.replay(numbers=[2]).run()
-    assert (report.accepted, report.stay[replay.NOT_CHOSEN], report.complete) == (1, 2, True)
+    assert (report.accepted, report.stay[NOT_CHOSEN], report.complete) == (1, 2, True)
     assert world.letters.read_bytes().splitlines() == [lines[0], *lines[2:]]
 
 
 async def test_old_entries_are_sent_only_when_asked(world):
     """Plausible would count yesterday's visit as today's."""
     world.write(letter("/old", age=90_000.0), letter("/new"))
-    assert world.replay().survey().stay[replay.TOO_OLD] == 1
+    assert world.selection().survey().stay[TOO_OLD] == 1
     report = await world.replay().run()
-    assert (report.accepted, report.stay[replay.TOO_OLD], report.complete) == (1, 1, True)
+    assert (report.accepted, report.stay[TOO_OLD], report.complete) == (1, 1, True)
     assert world.left() == ["/old"]
     report = await world.replay(older=True).run()
     assert (report.accepted, world.left()) == (1, [])
@@ -154,7 +160,7 @@ async def test_an_entry_that_grows_old_while_it_waits_stays(world):
     world.write(letter("/waits", age=3599.7))
     await world.fault("503", 1000)
     report = await asyncio.wait_for(world.replay().run(), 60)
-    assert (report.stay[replay.TOO_OLD], world.left()) == (1, ["/waits"])
+    assert (report.stay[TOO_OLD], world.left()) == (1, ["/waits"])
 
 
 async def test_an_entry_that_somebody_has_edited_badly_stays(world):
@@ -166,7 +172,7 @@ async def test_an_entry_that_somebody_has_edited_badly_stays(world):
     entries[4]["event"] = None
     world.write(*entries)
     report = await world.replay().run()
-    assert (report.accepted, report.stay[replay.UNUSABLE], report.complete) == (1, 4, False)
+    assert (report.accepted, report.stay[UNUSABLE], report.complete) == (1, 4, False)
     assert len(list(deadletter.read(world.letters))) == 4
 
 
@@ -185,16 +191,16 @@ async def test_a_destination_that_is_gone_needs_another(world):
     with pytest.raises(
         LogshipError, match=r"1 of the entries \(the first is 2\).*configured: old; .*--to.*configured: here"
     ):
-        world.replay().survey()
+        world.selection().survey()
     with pytest.raises(LogshipError, match=r'--to her: .*did you mean "here"'):
-        world.replay(to="her").survey()
-    assert world.replay(numbers=[1]).survey().send == {"here": 1}
+        world.selection(to="her").survey()
+    assert world.selection(numbers=[1]).survey().send == {"here": 1}
     world.write(letter("/c", destination=["here"]))
-    assert (await world.replay(numbers=[1, 3]).run()).stay[replay.NO_DESTINATION] == 1
+    assert (await world.replay(numbers=[1, 3]).run()).stay[NO_DESTINATION] == 1
     world.write(letter("/a"))
-    replaying = world.replay(to="here")
-    assert [(number, sent.destination) for number, sent in replaying.chosen()] == [(n, "here") for n in (1, 2, 3)]
-    assert (await replaying.run()).accepted == 3
+    chosen = world.selection(to="here").chosen()
+    assert [(number, sent.destination) for number, sent in chosen] == [(n, "here") for n in (1, 2, 3)]
+    assert (await world.replay(to="here").run()).accepted == 3
 
 
 @pytest.mark.parametrize("number", [0, 3])
@@ -202,14 +208,14 @@ async def test_a_number_that_is_not_there_is_refused(world, number):
     """Before anything is sent."""
     world.write(letter("/a"), letter("/b"))
     with pytest.raises(LogshipError, match=f"no entry {number}; .*shows 2"):
-        world.replay(numbers=[1, number]).survey()
+        world.selection(numbers=[1, number]).survey()
 
 
 async def test_a_survey_changes_nothing(world):
     """A dry run does not even take the lock."""
     world.write(letter("/a"))
     before = world.letters.stat()
-    world.replay().survey()
+    world.selection().survey()
     assert world.letters.stat().st_mtime_ns == before.st_mtime_ns
     assert os.listdir(world.state) == [LETTERS]
     assert await world.arrived() == []
@@ -255,7 +261,8 @@ async def test_a_full_queue_makes_no_refusals(world):
     batch = BatchSettings(max_events=1)
     [here] = world.settings.destinations
     hasty = replace(here, connections=1, when_full="dead_letter", batch=batch)
-    report = await Replay(replace(world.settings, destinations=(hasty,))).run()
+    settings = replace(world.settings, destinations=(hasty,))
+    report = await Replay(settings, Selection(settings)).run()
     assert (report.accepted, report.refused.total()) == (20, 0)
 
 
@@ -359,7 +366,7 @@ async def test_an_entry_that_is_appended_to_the_part_under_way_is_kept(world):
 
 async def test_a_part_that_a_daemon_has_open_is_left_for_the_next_replay(world, monkeypatch):
     """It was suspended before it could write; what it writes afterwards is not lost."""
-    monkeypatch.setattr(replay, "_UNUSED_WITHIN", 0.05)
+    monkeypatch.setattr(aside, "_UNUSED_WITHIN", 0.05)
     world.write(letter("/a"))
     descriptor = os.open(world.letters, os.O_RDWR | os.O_APPEND)
     await world.replay().run()
@@ -413,17 +420,18 @@ async def test_what_root_makes_belongs_to_the_directorys_owner(world):
 async def test_a_directory_that_cannot_be_used_is_told(tmp_path):
     """No file, no replay."""
     loaded, _ = loader.read(f"state_dir: {tmp_path}/none", "logship.yaml", os.environ)
-    assert not Replay(loaded).survey().send
+    selection = Selection(loaded)
+    assert not selection.survey().send
     with pytest.raises(StateError, match="cannot be used"):
-        await Replay(loaded).run()
-    assert list(replay.letters(Path("/nonexistent"))) == []
+        await Replay(loaded, selection).run()
+    assert list(letters(Path("/nonexistent"))) == []
 
 
 async def test_files_that_were_renamed_for_their_size_come_first(world):
     """They are listed and numbered in their order, and a replay takes them up with the newest."""
     for number, path in (("2.", "/2"), ("10.", "/3"), ("1.", "/1"), ("", "/4")):
         (world.state / f"dead-letter.{number}jsonl").write_text(json.dumps(letter(path)) + "\n")
-    numbered = [(each.number, each.entry["event"]["url"][-2:]) for each in replay.letters(world.state)]
+    numbered = [(each.number, each.entry["event"]["url"][-2:]) for each in letters(world.state)]
     assert numbered == [(1, "/1"), (2, "/2"), (3, "/3"), (4, "/4")]
     report = await world.replay().run()
     assert report.accepted == 4

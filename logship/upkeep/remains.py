@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from logship import offsets
 from logship.deadletter import LETTERS, Letters
 from logship.errors import StateError
-from logship.offsets import Place
 from logship.progress.checkpoint import LOCK, NEWEST, Checkpoint
 from logship.records import readable
+from logship.upkeep import offsets
+from logship.upkeep.offsets import Place
 
 _COUNTED = 16 << 20  # bytes of dead letters that are read to count them
 

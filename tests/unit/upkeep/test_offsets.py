@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from logship import offsets
 from logship.errors import LogshipError, StateError
-from logship.offsets import BEGINNING, CUT, END, MISSING, OTHER, SAME, UNREADABLE
 from logship.parser import wrappers
 from logship.progress.checkpoint import NEWEST, PREVIOUS, Checkpoint
 from logship.source.paths import Followed
+from logship.upkeep import offsets
+from logship.upkeep.offsets import BEGINNING, CUT, END, MISSING, OTHER, SAME, UNREADABLE
 
 LINES = [b"%05d some log line\n" % number for number in range(200)]
 WIDTH = len(LINES[0])
