@@ -14,7 +14,7 @@ import signal
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,12 +32,14 @@ from logship.traffic import Hit, LogWriter, Site
 SITE = "https://demo.example"
 _NAMES = {"pageview": "pageview", "download": "File Download", "not_found": "404"}
 _TICK = 0.1  # seconds between two writes to the log
-_PATIENCE = 15.0  # seconds for the last events to arrive
+_PATIENCE = 60.0  # seconds at most for the daemon to begin, and for the last events to arrive
 _ROTATE_AFTER = 60.0  # seconds between two rotations, where there is no midway
 
 _RULES = [{"preset": "downloads"}, {"preset": "not-found"}, {"preset": "pageviews"}]
 _OF_THE_FILE = ("tests",)  # of a configuration: not of its rules
 _OF_THE_MACHINE = ("path", "exclude", "format", "wrapper", "client_ip", "start_at")  # of a source: not of its rules
+
+_ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 Key = tuple[str, str, str, str]
 """An event as it is looked for: name, address, User-Agent, page."""
@@ -110,8 +112,10 @@ class Demo:
         self._config = config
         self._own = None if config is None else _read(config)
         self._stopped = asyncio.Event()
+        # What nohup has us ignore stays ignored.
+        self._endings = [number for number in _ENDINGS if signal.getsignal(number) is not signal.SIG_IGN]
 
-    async def run(self) -> AsyncIterator[Tally]:
+    async def run(self) -> AsyncGenerator[Tally, None]:
         """Run receiver, daemon and traffic together. Yield at first, about once a second, and at the end.
 
         At the end everything has arrived, and the receiver still answers until the next step.
@@ -141,8 +145,8 @@ class Demo:
         self._stopped.set()
 
     def _listen_for_signals(self) -> None:
-        # The daemon listens as well, and would stop before it has read what we wrote.
-        for number in (signal.SIGINT, signal.SIGTERM):
+        # The daemon listens as well: it would stop before it has read what we wrote, and go on when a terminal closes.
+        for number in self._endings:
             asyncio.get_running_loop().add_signal_handler(number, self.stop)
 
     @contextlib.asynccontextmanager

@@ -14,6 +14,8 @@ import click
 from logship.demo import Demo, Tally
 
 _FEW = 4  # reasons that fit into a line
+_BAR = 28  # characters of the longest bar, where there is room
+_WORDS = 40  # characters of a step without its bar and its reasons
 
 
 @click.command(
@@ -55,14 +57,16 @@ def command(seconds: float, forever: bool, rate: float, config: Path | None, por
 
 async def _show(seconds: float | None, rate: float, config: Path | None, port: int) -> Tally:
     demo = Demo(seconds, rate=rate, port=port, config=config)
-    with _screen() as draw:
-        async for tally in demo.run():
-            if not demo.began:
-                _greet(demo.url, seconds, config)
-            else:
-                draw(tally)
-    click.echo(_table(demo.tally, "by a dry run" if config else "truly"))
-    click.echo(str(demo.tally))
+    # Closed here and now if a terminal goes away in the middle, so that the demo cleans up in good order.
+    async with contextlib.aclosing(demo.run()) as run:
+        with _screen() as draw:
+            async for tally in run:
+                if not demo.began:
+                    _greet(demo.url, seconds, config)
+                else:
+                    draw(tally)
+    click.echo(_table(demo.tally, "by dry run" if config else "truly"))
+    click.secho(str(demo.tally), fg="red" if demo.tally.lost or demo.tally.doubled else "green")
     return demo.tally
 
 
@@ -87,7 +91,13 @@ def _screen() -> Iterator[Callable[[Tally], None]]:
     from rich.text import Text
 
     with Live(refresh_per_second=8) as live:
-        yield lambda tally: live.update(Text.from_markup(_funnel(time.monotonic() - began, tally)), refresh=True)
+
+        def draw(tally: Tally) -> None:
+            drawn = Text.from_markup(_funnel(time.monotonic() - began, tally, live.console.width), overflow="ellipsis")
+            drawn.no_wrap = True
+            live.update(drawn, refresh=True)
+
+        yield draw
 
 
 def _line(seconds: float, tally: Tally) -> str:
@@ -97,7 +107,7 @@ def _line(seconds: float, tally: Tally) -> str:
     )
 
 
-def _funnel(seconds: float, tally: Tally) -> str:
+def _funnel(seconds: float, tally: Tally, width: int) -> str:
     rows = (
         ("written to the log", "lines", tally.lines, f"{tally.rotations} rotated" if tally.rotations else "", "white"),
         ("read by logship", "lines", tally.read, "", "cyan"),
@@ -105,9 +115,10 @@ def _funnel(seconds: float, tally: Tally) -> str:
         ("due as events", "events", tally.due.total(), _most(tally.due), "blue"),
         ("at the receiver", "events", tally.arrived.total(), _most(tally.refused), "green"),
     )
-    most = max(1, tally.lines)
+    most, longest = max(1, tally.lines), max(0, min(_BAR, (width - _WORDS) // 2))
     drawn = [
-        f"  {title:<19}[{colour}]{'█' * round(28 * count / most):<28}[/] [bold]{count:>8,d}[/] {what:<7}[dim]{more}[/]"
+        f"  {title:<19}[{colour}]{'█' * round(longest * count / most):<{longest}}[/] "
+        f"[bold]{count:>8,d}[/] {what:<7}[dim]{more}[/]"
         for title, what, count, more, colour in rows
     ]
     return "\n".join([*drawn, f"  [dim]{seconds:.0f} s, {tally.lost} on their way[/]"])
@@ -123,19 +134,25 @@ def _most(counts: Counter[str]) -> str:
 
 def _table(tally: Tally, by: str) -> str:
     """Hold what arrived and what was dropped against what should have been."""
-    rows = ["", f"  {'lines':<24}{'written':>10}{'read':>10}", f"  {'-' * 44}"]
-    rows += [_row("in all", tally.lines, tally.read), ""]
-    rows += [f"  {'events':<24}{by if by == 'truly' else 'dry run':>10}{'arrived':>10}", f"  {'-' * 44}"]
+    rows = [*_heading("lines", "written", "read"), _row("in all", tally.lines, tally.read)]
+    rows += _heading("events", by, "arrived")
     rows += [_row(name, tally.due[name], tally.arrived[name]) for name in _names(tally.due, tally.arrived)]
-    rows += ["", f"  {'no event, because':<24}{by if by == 'truly' else 'dry run':>10}{'dropped':>10}", f"  {'-' * 44}"]
+    rows += _heading("no event, because", by, "dropped")
     rows += [_row(name, tally.no_event[name], tally.dropped[name]) for name in _names(tally.no_event, tally.dropped)]
+    rows += [*_heading("in the end", "sent", "arrived"), _row("delivered", tally.sent, tally.arrived.total())]
+    rows += [f"  {name:<24}{count:>10,d}" for name, count in (("lost", tally.lost), ("doubled", tally.doubled))]
     if tally.refused:
         rows += ["", f"  Plausible would drop, of what arrived: {_most(tally.refused)}"]
     return "\n".join([*rows, ""])
 
 
+def _heading(what: str, *columns: str) -> list[str]:
+    title = f"  {what:<24}" + "".join(f"{column:>10}" for column in columns)
+    return ["", click.style(title, bold=True), f"  {'-' * 44}"]
+
+
 def _row(name: str, true: int, found: int) -> str:
-    return f"  {name:<24}{true:>10,d}{found:>10,d}{'' if true == found else '  differs'}"
+    return f"  {name:<24}{true:>10,d}{found:>10,d}{'' if true == found else click.style('  differs', fg='red')}"
 
 
 def _names(*counts: Counter[str]) -> list[str]:

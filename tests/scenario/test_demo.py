@@ -17,10 +17,10 @@ LOGSHIP = Path(sys.executable).with_name("logship")
 LAST_LINE = re.compile(r"(\d+) lines, (\d+) events sent, (\d+) arrived, 0 lost, 0 doubled")
 
 
-def start(place: Path, *options: str, **more) -> subprocess.Popen[str]:
+def start(place: Path, *options: str, columns: int = 100, **more) -> subprocess.Popen[str]:
     """Start a demo whose temporary files all go to one place."""
     place.mkdir(exist_ok=True)
-    environment = {**os.environ, "TMPDIR": str(place), "COLUMNS": "100"}
+    environment = {**os.environ, "TMPDIR": str(place), "COLUMNS": str(columns)}
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | more
     return subprocess.Popen([LOGSHIP, "demo", *options], text=True, env=environment, **streams)
 
@@ -42,6 +42,8 @@ def test_a_demo_ends_with_every_event_arrived(tmp_path):
     assert lines[0] == f"Watch the events arrive: http://127.0.0.1:{port}/"
     written, sent, arrived = map(int, LAST_LINE.fullmatch(lines[-1]).groups())
     assert written > sent == arrived > 0
+    for word, *numbers in (("delivered", sent, arrived), ("lost", 0), ("doubled", 0)):
+        assert re.search(rf"^  {word} +{' +'.join(f'{number:,}' for number in numbers)}$", said, re.MULTILINE), said
     assert "differs" not in said
     for word in ("pageview", "asset", "bot", "robots"):
         assert re.search(rf"^  {word} +[\d,]+ +[\d,]+$", said, re.MULTILINE), said
@@ -118,10 +120,11 @@ def test_a_busy_port_is_named(tmp_path):
     assert list((tmp_path / "tmp").iterdir()) == []
 
 
-def test_a_terminal_shows_a_funnel(tmp_path):
-    """On a terminal the figures are drawn anew in their place, and the last line is the same."""
+@pytest.mark.parametrize("columns", [40, 80, 120])
+def test_a_terminal_shows_a_funnel(tmp_path, columns):
+    """On a terminal of any width each step is one line, drawn anew in its place; the last line is the same as ever."""
     master, slave = pty.openpty()
-    process = start(tmp_path / "tmp", "--seconds", "2", "--rate", "30", stdout=slave, stderr=slave)
+    process = start(tmp_path / "tmp", "--seconds", "2", "--rate", "30", columns=columns, stdout=slave, stderr=slave)
     os.close(slave)
     said = bytearray()
     try:
@@ -132,11 +135,24 @@ def test_a_terminal_shows_a_funnel(tmp_path):
     finally:
         os.close(master)
     assert process.wait(60) == 0
-    text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", said.decode())
+    lines = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", said.decode()).replace("\r", "").strip().split("\n")
     for title in ("written to the log", "read by logship", "dropped", "due as events", "at the receiver"):
-        assert title in text
-    assert "█" in text
-    assert LAST_LINE.fullmatch(text.strip().splitlines()[-1].strip())
+        drawn = [line for line in lines if re.match(rf" *{title} ", line) and not re.search(r"\d+ +\d", line)]
+        assert drawn
+        for line in drawn:
+            assert re.match(rf" *{title} +█* *[\d,]+ (lines|events)", line), line
+            assert len(line.rstrip()) <= columns
+    assert any("█" in line for line in lines) is (columns >= 80)
+    assert LAST_LINE.fullmatch(lines[-1].strip())
+
+
+def test_a_closed_terminal_ends_it(tmp_path):
+    """Who closes the window does not leave a demo without end behind, nor its files."""
+    process = start(tmp_path / "tmp", "--forever", "--rate", "30")
+    said = "".join(process.stdout.readline() for _ in range(7))
+    process.send_signal(signal.SIGHUP)
+    assert LAST_LINE.fullmatch(ended(process, said).splitlines()[-1])
+    assert list((tmp_path / "tmp").iterdir()) == []
 
 
 def test_no_network_is_needed(tmp_path):
