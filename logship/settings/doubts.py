@@ -27,6 +27,7 @@ def find(settings: Settings, problems: Iterable[Problem]) -> Iterator[Problem]:
         *_global_doubts(settings),
         *(doubt for each in settings.destinations for doubt in _destination_doubts(each)),
         *_error_logs(settings),
+        *_braces(settings),
         *_preset_doubts(settings.rules),
         *_long_names(settings.rules),
         *_never_fitting(settings),
@@ -74,6 +75,20 @@ def _error_logs(settings: Settings) -> Iterator[tuple[str, str]]:
                 yield where, f"{quoted(path)} looks like an error log; only access logs hold requests"
 
 
+_BRACES = re.compile(r"\{([^{}]*,[^{}]*)\}")
+
+
+def _braces(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Paths are the shell's globs as every program knows them, and those have no alternatives."""
+    for source in settings.sources:
+        for key, patterns in (("path", source.path), ("exclude", source.exclude)):
+            for index, pattern in enumerate(patterns):
+                if found := _BRACES.search(pattern):
+                    each = (pattern[: found.start()] + word + pattern[found.end() :] for word in found[1].split(","))
+                    told = f"{quoted(pattern)}: braces are no alternatives here; write [{', '.join(map(quoted, each))}]"
+                    yield settings.element(f"{source.where}.{key}", index), told
+
+
 def _preset_doubts(rules: Sequence[RuleSettings]) -> Iterator[tuple[str, str]]:
     used = {rule.preset for rule in rules}
     for rule in rules:
@@ -91,10 +106,14 @@ def _long_names(rules: Sequence[RuleSettings]) -> Iterator[tuple[str, str]]:
             yield f"{rule.where}.event", told
 
 
-# Conditions whose text can fit nothing, since it is meant for another one.
+# A glob that fits nothing but what begins with no slash.
+_RELATIVE = re.compile(r"\*\Z|\*?\?|\*?\{[^/*{}\\,][^{},]*(,[^/*{}\\,][^{},]*)*\}|\*?\[[^]/]+\]")
+# Conditions whose text can fit nothing, since it is meant for another one, or for another dialect of globs.
 _STRAY = (
     ("url", re.compile("/"), 'a URL begins with scheme and host; write "**{}", or make it a condition on "path"'),
     ("path", re.compile("https?://"), 'a path holds neither scheme nor host; make it a condition on "url"'),
+    ("path", _RELATIVE, 'it begins with no "/"; write "/{}", or "**", which goes on beyond a slash'),
+    ("url", re.compile(r"\*\Z"), 'a URL holds slashes, at which "*" ends; write "**"'),
     ("host", re.compile("https?://|[^:]*/"), 'a host holds neither scheme nor path; make it a condition on "url"'),
 )
 

@@ -77,7 +77,7 @@ class SourceSettings:
     )
     path: tuple[str, ...] = key(
         Several(Text("an absolute path", notations.log_path), "a path or a list of paths", empty="nothing is followed"),
-        "One path or many, globs allowed; new matches are noticed while running.",
+        "One path or many, globs allowed (`*`, `?`, `[a-z]`, `**`); new matches are noticed while running.",
     )
     exclude: tuple[str, ...] = key(
         Several(Text("a glob", notations.some_text), "a list of globs"),
