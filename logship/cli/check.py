@@ -8,11 +8,13 @@ from pathlib import Path
 
 import click
 
-from logship import checkup, plan, reach, schema
+from logship import plan, schema
+from logship.checks import offline, online
 from logship.cli.main import EX_CONFIG, default_config
 from logship.environment import Variables
 from logship.errors import Problem
 from logship.explain import trial
+from logship.plan import Plan
 from logship.settings.root import Settings
 
 
@@ -34,12 +36,13 @@ Examples:
 )
 @click.option(
     "--online",
+    "go_online",
     is_flag=True,
     help="Also try each destination: DNS, TLS, its answer, the address it sees. Records nothing.",
 )
 @click.option("--show-rules", is_flag=True, help="Print the rules with their presets spelled out, and exit.")
 @click.option("--schema", "show_schema", is_flag=True, help="Print the JSON Schema for editors, and exit.")
-def command(config: Path, online: bool, show_rules: bool, show_schema: bool) -> None:
+def command(config: Path, go_online: bool, show_rules: bool, show_schema: bool) -> None:
     """Validate the configuration, and warn of what is legal but surely wrong.
 
     One problem a line: FILE:LINE:COL: where: what we got, what to do. Runs the configuration's own tests. Exit code
@@ -49,23 +52,27 @@ def command(config: Path, online: bool, show_rules: bool, show_schema: bool) -> 
     """
     if show_schema:
         click.echo(schema.text())
-        return
-    if show_rules:
-        rules = (
-            plan.load(config, Variables()).rules if config.exists() else plan.build(Settings(state_dir=Path())).rules
-        )
-        click.echo(rules.shown())
-        return
-    if config.is_dir():
+    elif show_rules:
+        click.echo(_plan_or_default(config).rules.shown())
+    elif config.is_dir():
         _check_examples(config)
-        return
+    else:
+        _check(config, go_online=go_online)
+
+
+def _plan_or_default(config: Path) -> Plan:
+    return plan.load(config, Variables()) if config.exists() else plan.build(Settings(state_dir=Path()))
+
+
+def _check(config: Path, *, go_online: bool) -> None:
+    """Print what is wrong with a configuration here, and what is worth knowing; exit if it is not usable."""
     checked, problems = plan.examine(config, Variables())
     notes: list[str] = []
     if checked is not None:
-        found, failures = checkup.offline(checked), trial.problems(checked)
+        found, failures = offline.check(checked), trial.problems(checked)
         problems, notes = problems + found.problems + failures, [*found.notes, *_tested(checked, failures)]
-    if checked is not None and online:
-        reached = asyncio.run(reach.online(checked.settings))
+    if checked is not None and go_online:
+        reached = asyncio.run(online.check(checked.settings))
         problems, notes = problems + reached.problems, notes + reached.notes
     for line in (*problems, *notes):
         click.echo(line)
@@ -75,7 +82,7 @@ def command(config: Path, online: bool, show_rules: bool, show_schema: bool) -> 
     click.echo(f"{config}: ok{f', {len(problems)} to look at' if problems else ''}")
 
 
-def _tested(checked: plan.Plan, failures: list[Problem]) -> list[str]:
+def _tested(checked: Plan, failures: list[Problem]) -> list[str]:
     failed = {problem.where.partition("]")[0] for problem in failures}
     return [f"tests: {len(checked.settings.tests)} run, {len(failed)} failed"] if checked.settings.tests else []
 

@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer, unused_port
 
-from logship import reach
+from logship.checks import online
 from logship.receiver import server
 from logship.settings import loader
 
@@ -67,7 +67,7 @@ def destination(url, more=""):
 
 async def tried(url, more=""):
     """Return what is found of a destination: problems as they are printed, and notes."""
-    found = await reach.online(destination(url, more))
+    found = await online.check(destination(url, more))
     return [str(each) for each in found.problems], found.notes
 
 
@@ -157,7 +157,7 @@ async def test_an_answer_that_never_comes(monkeypatch):
     async def connect(*_):
         """Leave out the step before: on a slow machine connecting alone takes longer than that patience."""
 
-    monkeypatch.setattr(reach, "_connect", connect)
+    monkeypatch.setattr(online, "_connect", connect)
     async with answering(wait) as url:
         [problem], _ = await tried(url, ", timeout: {total: 300ms}")
         ended.set()

@@ -1,7 +1,7 @@
-"""Whose addresses a log shows: those of visitors, or of what stands in front of the server. For `check` to warn.
+"""Warn of a log that shows the addresses of proxies instead of visitors.
 
-Where a proxy's address is taken for the visitor's, all visitors are one, and Plausible drops what comes from a data
-centre. Nothing else in the configuration shows it: the lines look well.
+When a proxy's address is taken for the visitor's, all visitors count as one, and Plausible drops what comes from a data
+centre. Nothing else shows it: the lines look fine.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from logship.records import Record
 from logship.router import audience
 from logship.settings.source import ClientIpSettings
 
-_ENOUGH = 10  # requests: fewer may well be the administrator's own
-_NEARLY_ALL = 0.95  # of them: somebody always finds the way past what stands in front
+_ENOUGH = 10  # requests; fewer may well be the administrator's own
+_NEARLY_ALL = 0.95  # of them; somebody always finds a way past the proxy
 
-# What stands in front, by the sets that one would trust: the narrow ones first.
+# Whose addresses they are, by the sets to be trusted then; the narrow ones first.
 _FRONTS = {
     ("loopback",): "this machine's own",
     ("private", "loopback"): "private",
@@ -26,7 +26,7 @@ _FRONTS = {
 }
 
 
-def doubt(client_ip: ClientIpSettings, parser: Parser, lines: Sequence[bytes]) -> str | None:
+def warning(client_ip: ClientIpSettings, parser: Parser, lines: Sequence[bytes]) -> str | None:
     """Return what is wrong with the addresses in a log's last lines, and what to do; None when nothing is."""
     records = [record for line in lines if isinstance(record := parser.parse(line), Record)]
     if len(records) < _ENOUGH:
@@ -41,13 +41,13 @@ def doubt(client_ip: ClientIpSettings, parser: Parser, lines: Sequence[bytes]) -
 
 
 def _of_people(records: Sequence[Record]) -> Sequence[Record]:
-    """Return those of people, where there are enough: monitors and scanners need not come by what stands in front."""
+    """Return those of people, if there are enough: monitors and scanners need not come through the proxy."""
     people = [record for record in records if not audience.classify(record.user_agent).kind]
     return people if len(people) >= _ENOUGH else records
 
 
 def _proxies(sets: Sequence[str], addresses: Counter[str]) -> int:
-    """Return how many requests came from them, told by walking over each: behind one that is trusted is nobody."""
+    """Return how many requests came from addresses in these sets: behind one that is trusted, no client is found."""
     rule = ClientRule(sets, private=True)
     return sum(count for address, count in addresses.items() if rule.resolve(address, None) is None)
 

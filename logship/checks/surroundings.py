@@ -1,6 +1,6 @@
-"""What surrounds followed files on this machine and would lose lines or edits: how they are rotated, how mounted.
+"""Warn of rotations and mounts on this machine that lose lines, or hide edits of the configuration.
 
-Looks at logrotate's configuration and at the mounts; pure functions of their text do the judging.
+Reads logrotate's configuration and the mounts; pure functions of their text judge.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ _LARGEST = 1 << 20  # bytes of a configuration file of logrotate
 _REMOTE = frozenset(("nfs", "nfs4", "cifs", "smb3", "9p", "ceph", "glusterfs", "fuse.sshfs", "fuse.s3fs", "virtiofs"))
 
 
-def doubts(settings: Settings, *, logrotate: Path = LOGROTATE, mounts: Path = MOUNTS) -> Iterator[Problem]:
-    """Yield warnings; what cannot be read is not judged."""
+def warnings(settings: Settings, *, logrotate: Path = LOGROTATE, mounts: Path = MOUNTS) -> Iterator[Problem]:
+    """Yield warnings. What cannot be read is not judged."""
     rotations = list(rotations_of(_texts(logrotate)))
     mounted = list(mounts_of(_read(mounts)))
     yield from _of_config(Path(settings.file), mounted)
@@ -34,10 +34,10 @@ def doubts(settings: Settings, *, logrotate: Path = LOGROTATE, mounts: Path = MO
         for index, pattern in enumerate(source.path):
             where = f"{source.where}.path[{index}]"
             paths = sorted(glob.glob(pattern, recursive=True)) or [pattern]
-            told = dict.fromkeys(
+            messages = dict.fromkeys(
                 text for path in paths for text in (*_of_rotation(path, rotations), *_of_log(path, mounted))
             )
-            yield from (Problem(where, text, warning=True) for text in told)
+            yield from (Problem(where, text, warning=True) for text in messages)
 
 
 # Rotation
@@ -45,7 +45,7 @@ def doubts(settings: Settings, *, logrotate: Path = LOGROTATE, mounts: Path = MO
 
 @dataclass(frozen=True, slots=True)
 class Rotation:
-    """One entry of logrotate: the paths it is for, and of its directives those that matter here."""
+    """One entry of logrotate: the paths it is for, and those of its directives that matter here."""
 
     file: str
     patterns: tuple[str, ...] = ()
@@ -76,7 +76,7 @@ _SCRIPTS = frozenset(("prerotate", "postrotate", "firstaction", "lastaction", "p
 
 
 def rotations_of(files: Iterable[tuple[str, str]]) -> Iterator[Rotation]:
-    """Yield the entries of logrotate's files, given as (name, text). What stands outside of them holds from there."""
+    """Yield the entries of logrotate's files, given as (name, text). Directives between entries hold for later ones."""
     general = Rotation("")
     for name, text in files:
         entry: Rotation | None = None
@@ -161,7 +161,7 @@ def _read(path: Path) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """One mount of this process's view: where, and of which kind."""
+    """One mount, as this process sees it: where, and of which kind."""
 
     point: str
     kind: str
@@ -178,23 +178,27 @@ def mounts_of(text: str) -> Iterator[Mount]:
 
 def _of_config(file: Path, mounts: Iterable[Mount]) -> Iterator[Problem]:
     if any(each.point == str(file.absolute()) for each in mounts):
-        told = f"{file} is mounted by itself: an edit that replaces the file is never seen; mount its directory instead"
-        yield Problem("", told, warning=True)
+        message = (
+            f"{file} is mounted by itself: an edit that replaces the file is never seen; mount its directory instead"
+        )
+        yield Problem("", message, warning=True)
 
 
 def _of_state(state_dir: Path, mounts: Iterable[Mount]) -> Iterator[Problem]:
     kind = _kind_at(str(state_dir.absolute()), mounts)
     if kind in ("tmpfs", "ramfs"):
-        told = f"{state_dir} is on a {kind}: after a reboot nobody knows what was sent; choose a directory on a disk"
-        yield Problem("state_dir", told, warning=True)
+        message = f"{state_dir} is on a {kind}: after a reboot nobody knows what was sent; choose a directory on a disk"
+        yield Problem("state_dir", message, warning=True)
 
 
 def _of_log(path: str, mounts: Iterable[Mount]) -> Iterator[str]:
     if any(each.point == path for each in mounts):
         yield f"{path} is mounted by itself: after a rotation it is still the old file; mount its directory instead"
     elif (kind := _kind_at(path, mounts)) in _REMOTE:
-        told = "which tells nobody of changes made elsewhere: lines are found by looking, seconds later"
-        yield f"{path} is on {kind}, {told}"
+        yield (
+            f"{path} is on {kind}, which tells nobody of changes made elsewhere: lines are found by looking, "
+            "seconds later"
+        )
 
 
 def _kind_at(path: str, mounts: Iterable[Mount]) -> str:

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from logship import checkup, plan
+from logship import plan
+from logship.checks import offline
 from logship.settings import loader
 
 AGENT = "Mozilla/5.0 (X11; Linux x86_64; rv:127.0) Gecko/20100101 Firefox/127.0"
@@ -22,7 +23,7 @@ def warnings(tmp_path):
         state.mkdir(exist_ok=True)
         read, problems = loader.read(json.dumps({"state_dir": str(state), "sources": [source]}), "f", {})
         assert problems == []
-        found = checkup.offline(plan.build(read)).problems
+        found = offline.check(plan.build(read)).problems
         return [each.message for each in found if each.where.endswith("client_ip")]
 
     return told

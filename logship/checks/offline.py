@@ -1,6 +1,6 @@
-"""Look at what a valid configuration meets on this machine: files, permissions, formats, rotation, mounts.
+"""Check what a valid configuration meets on this machine: files, permissions, formats, rotation, mounts.
 
-What `check` says beyond the file itself. Everything here is a look: nothing is changed, no event is recorded.
+It only looks: nothing is changed, no event is recorded.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import glob
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
-from logship import peers, surroundings, wants
+from logship.checks import fields, proxies, surroundings
+from logship.checks.findings import Findings
 from logship.errors import Problem
 from logship.parser import detect
 from logship.parser.record import Parser
@@ -24,31 +24,23 @@ _SAMPLE = 64 * 1024  # bytes of a log that are looked at
 _FILES_LOOKED_AT = 20  # of each pattern: enough to see what is wrong with all
 
 
-@dataclass(slots=True)
-class Findings:
-    """What looks wrong, and what is worth knowing."""
-
-    problems: list[Problem] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-
-def offline(plan: Plan) -> Findings:
-    """Look around on this machine, without leaving it."""
-    findings = Findings([*_of_state_dir(plan.settings.state_dir), *wants.doubts(plan)])
+def check(plan: Plan) -> Findings:
+    """Return what stands in the way of a plan on this machine."""
+    findings = Findings([*_problems_of_state_dir(plan.settings.state_dir), *fields.warnings(plan)])
     for source in plan.sources.values():
-        _of_source(source, findings)
-    findings.problems += surroundings.doubts(plan.settings)
+        _check_source(source, findings)
+    findings.problems += surroundings.warnings(plan.settings)
     findings.problems = [problem.at(*plan.settings.place(problem.where)) for problem in findings.problems]
     return findings
 
 
-def _of_state_dir(path: Path) -> Iterator[Problem]:
+def _problems_of_state_dir(path: Path) -> Iterator[Problem]:
     nearest = next(each for each in (path, *path.parents) if each.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
         yield Problem("state_dir", f"{path} cannot be written to by this user; make it writable for logship's user")
 
 
-def _of_source(source: SourcePlan, findings: Findings) -> None:
+def _check_source(source: SourcePlan, findings: Findings) -> None:
     for number, pattern in enumerate(source.settings.path):
         where = f"{source.settings.where}.path[{number}]"
         paths = [pattern] if os.path.lexists(pattern) else sorted(glob.glob(pattern, recursive=True))
@@ -56,10 +48,10 @@ def _of_source(source: SourcePlan, findings: Findings) -> None:
             text = f"{pattern} matches no file now; one that appears later is read"
             findings.problems.append(Problem(where, text, warning=True))
         for path in paths[:_FILES_LOOKED_AT]:
-            _of_log(source, Path(path), where, findings)
+            _check_log(source, Path(path), where, findings)
 
 
-def _of_log(source: SourcePlan, path: Path, where: str, findings: Findings) -> None:
+def _check_log(source: SourcePlan, path: Path, where: str, findings: Findings) -> None:
     kind = _not_a_log(path)
     if kind is not None:
         text = f"{path} is {kind}, not a regular file; have the web server write a real file"
@@ -73,7 +65,7 @@ def _of_log(source: SourcePlan, path: Path, where: str, findings: Findings) -> N
         findings.problems.append(Problem(where, text))
         return
     if lines:
-        _of_lines(source, path, lines, where, findings)
+        _check_lines(source, path, lines, where, findings)
 
 
 def _not_a_log(path: Path) -> str | None:
@@ -91,8 +83,8 @@ def _not_a_log(path: Path) -> str | None:
     return next((name for test, name in kinds if test(mode)), None)
 
 
-def _of_lines(source: SourcePlan, path: Path, lines: list[bytes], where: str, findings: Findings) -> None:
-    """Try the format on some first lines; with `auto`, say what was found."""
+def _check_lines(source: SourcePlan, path: Path, lines: list[bytes], where: str, findings: Findings) -> None:
+    """Try the format on the first lines; with `auto`, say which one was detected."""
     format_ = source.format
     if format_ is None:
         detected = detect.detect(lines)
@@ -102,19 +94,19 @@ def _of_lines(source: SourcePlan, path: Path, lines: list[bytes], where: str, fi
             return
         format_ = detected.format
         findings.notes.append(f"{path}: format {detected.name}, confidence {detected.confidence:.0%}")
-        findings.problems += wants.of_format(source, format_)
+        findings.problems += fields.warnings_of_format(source, format_)
     parser = Parser(format_, source.client)
     found = [parser.parse(line) for line in lines]
     unparsed = sum(isinstance(each, Unparsed) and each.reason != "directive" for each in found)
     if unparsed * 2 > len(lines):
         text = f"{path}: {unparsed} of its first {len(lines)} lines are not in the format {format_.name}"
         findings.problems.append(Problem(where, text, warning=True))
-    elif (told := peers.doubt(source.settings.client_ip, parser, _last_lines(path))) is not None:
-        findings.problems.append(Problem(f"{source.settings.where}.client_ip", f"{path}: {told}", warning=True))
+    elif (warning := proxies.warning(source.settings.client_ip, parser, _last_lines(path))) is not None:
+        findings.problems.append(Problem(f"{source.settings.where}.client_ip", f"{path}: {warning}", warning=True))
 
 
 def _last_lines(path: Path) -> list[bytes]:
-    """Return what was logged last: what stands in front of the server may be new."""
+    """Return the last lines: a proxy in front of the server may be new."""
     with contextlib.suppress(OSError), path.open("rb") as log:
         start = log.seek(max(0, log.seek(0, os.SEEK_END) - _SAMPLE))
         lines = log.read(_SAMPLE).split(b"\n")[:-1]

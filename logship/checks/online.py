@@ -1,8 +1,8 @@
-"""Try each destination, step by step: its name, its connection, its certificate, its answer, and whom it sees.
+"""Try each destination, step by step: name, connection, certificate, answer, and the address it takes for a visitor's.
 
 What is posted is an empty object with Plausible's debug header: Plausible Cloud and `logship receive` answer with the
-address that they would take for the visitor's; a self-hosted Plausible ignores the header and refuses the object,
-since it has neither page nor site. So no answer can have counted a visit.
+address that they would take for the visitor's; a self-hosted Plausible ignores the header, and refuses the object for
+it names neither page nor site. So no visit is ever counted.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from logship.checkup import Findings
+from logship.checks.findings import Findings
 from logship.dispatcher import wire
 from logship.errors import Problem
 from logship.records import Delivered, Misconfigured, Refused, TryAgain, Verdict
@@ -31,7 +31,7 @@ _MOST = 4096  # bytes of an answer
 _PORTS = {"http": 80, "https": 443}
 
 
-async def online(settings: Settings) -> Findings:
+async def check(settings: Settings) -> Findings:
     """Try every destination, side by side."""
     findings = Findings()
     async with asyncio.TaskGroup() as tasks:
@@ -39,13 +39,13 @@ async def online(settings: Settings) -> Findings:
     for destination, task in zip(settings.destinations, tried, strict=True):
         where = f"destinations.{destination.name}"
         findings.notes += [f"{where}: {note}" for note in task.result().notes]
-        told = [Problem(where, each.message, warning=each.warning) for each in task.result().problems]
-        findings.problems += [problem.at(*settings.place(where)) for problem in told]
+        found = [Problem(where, each.message, warning=each.warning) for each in task.result().problems]
+        findings.problems += [problem.at(*settings.place(where)) for problem in found]
     return findings
 
 
 async def _try(destination: DestinationSettings) -> Findings:
-    """Go as far as it works, and say where it ends."""
+    """Go from step to step until one fails."""
     findings = Findings()
     for step in (_resolve, _connect, _ask):
         if (fault := await step(destination, findings)) is not None:
@@ -55,14 +55,14 @@ async def _try(destination: DestinationSettings) -> Findings:
 
 
 async def _resolve(destination: DestinationSettings, findings: Findings) -> str | None:
-    """Look the name up that is connected to: the proxy's, where there is one."""
+    """Look up the name to connect to: that of the proxy, if there is one."""
     url = urlsplit(destination.proxy or destination.url)
     host, port = url.hostname or "", url.port or _PORTS.get(url.scheme, 80)
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as error:
-        told = error.strerror or type(error).__name__
-        return f"DNS does not know {host} ({told}): check the spelling, and the resolver of this machine"
+        reason = error.strerror or type(error).__name__
+        return f"DNS does not know {host} ({reason}): check the spelling, and the resolver of this machine"
     addresses = sorted({str(each[4][0]) for each in found})
     if addresses != [host]:
         findings.notes.append(f"{host} is {', '.join(addresses[:4])}{' ...' if len(addresses) > 4 else ''}")
@@ -70,26 +70,26 @@ async def _resolve(destination: DestinationSettings, findings: Findings) -> str 
 
 
 async def _connect(destination: DestinationSettings, findings: Findings) -> str | None:
-    """Connect as the daemon does, certificate included; its own words say why not."""
+    """Connect as the daemon does, certificate included."""
     transport = wire.Wire(destination)
     try:
         with closing(transport.line()) as line:
             verdict = await line.open()
-            _of_certificate(line.certificate_ends, findings)
+            _check_certificate(line.certificate_ends, findings)
     finally:
         await transport.close()
-    return None if verdict is None else f"{_host(destination)} cannot be reached: {_said(verdict)}"
+    return None if verdict is None else f"{_host(destination)} cannot be reached: {_reason(verdict)}"
 
 
-def _of_certificate(ends: float | None, findings: Findings) -> None:
+def _check_certificate(ends: float | None, findings: Findings) -> None:
     if ends is None:
         return
     left = ends - time.time()
-    told = f"its certificate ends in {left / 86400:.0f} days"
+    expiry = f"its certificate ends in {left / 86400:.0f} days"
     if left < _SOON:
-        findings.problems.append(Problem("", f"{told}; no event is accepted after that: renew it", warning=True))
+        findings.problems.append(Problem("", f"{expiry}; no event is accepted after that: renew it", warning=True))
     else:
-        findings.notes.append(told)
+        findings.notes.append(expiry)
 
 
 async def _ask(destination: DestinationSettings, findings: Findings) -> str | None:
@@ -102,31 +102,31 @@ async def _ask(destination: DestinationSettings, findings: Findings) -> str | No
             aiohttp.ClientSession(timeout=timeout) as session,
             session.post(destination.url, data=b"{}", headers=headers, **options) as answer,
         ):
-            return _of_answer(destination, answer.status, answer.headers, await answer.content.read(_MOST), findings)
+            return _check_answer(destination, answer.status, answer.headers, await answer.content.read(_MOST), findings)
     except TimeoutError:
         return f"{_host(destination)} took the request and gave no answer within {destination.timeout.total:g} s"
     except (aiohttp.ClientError, OSError) as error:
         return f"{_host(destination)} took the request and gave no answer ({type(error).__name__})"
 
 
-def _of_answer(
+def _check_answer(
     destination: DestinationSettings, status: int, headers: Mapping[str, str], body: bytes, findings: Findings
 ) -> str | None:
-    """Return what is wrong with an answer. None: that of Plausible's API."""
+    """Return what is wrong with an answer; None if Plausible's API may answer so."""
     verdict = wire.judge(status, headers, body, time.time())
     if isinstance(verdict, Refused):
         findings.notes.append(_UNTOLD)
         return None
     if status == 200 and (seen := _address(headers.get("x-debug-ip") or body.decode("ascii", "replace"))) is not None:
-        _of_address(destination, seen, findings)
+        _check_address(destination, seen, findings)
         return None
     if status == 202:  # events would count as delivered there, so nothing is in the way of `run`
-        told = "accepts an empty object, as Plausible never does; if it is to be Plausible, is the url right?"
-        findings.problems.append(Problem("", told, warning=True))
+        message = "accepts an empty object, as Plausible never does; if it is to be Plausible, is the url right?"
+        findings.problems.append(Problem("", message, warning=True))
         return None
     if isinstance(verdict, Delivered):
         return f"{_host(destination)} accepted an empty object, as Plausible never does: is the url right?"
-    return f"{_host(destination)} answered {status}: {_said(verdict)}"
+    return f"{_host(destination)} answered {status}: {_reason(verdict)}"
 
 
 _UNTOLD = (
@@ -142,7 +142,7 @@ def _address(text: str) -> str | None:
         return None
 
 
-def _of_address(destination: DestinationSettings, seen: str, findings: Findings) -> None:
+def _check_address(destination: DestinationSettings, seen: str, findings: Findings) -> None:
     if seen == _VISITOR:
         findings.notes.append(f"takes the address that logship sends for the visitor's ({_VISITOR}, in a trial)")
         return
@@ -151,16 +151,16 @@ def _of_address(destination: DestinationSettings, seen: str, findings: Findings)
         if "X-Plausible-IP" not in destination.ip_headers
         else ""
     )
-    told = f"was told that the visitor is {_VISITOR}, and takes {seen} for it: every visitor would be that one"
+    mistaken = f"was told that the visitor is {_VISITOR}, and takes {seen} for it: every visitor would be that one"
     help_ = f"have what stands in front of it pass {destination.ip_headers[0]} on{more}"
-    findings.problems.append(Problem("", f"{told}; {help_}", warning=True))
+    findings.problems.append(Problem("", f"{mistaken}; {help_}", warning=True))
 
 
 def _host(destination: DestinationSettings) -> str:
     return urlsplit(destination.url).hostname or ""
 
 
-def _said(verdict: Verdict) -> str:
+def _reason(verdict: Verdict) -> str:
     match verdict:
         case Misconfigured(detail=text) | Refused(detail=text) | TryAgain(reason=text):
             return text

@@ -1,7 +1,7 @@
-"""What the rules ask of a line and the format of its source does not hold. For `check` to warn: it is legal, and drops.
+"""Warn of fields that the rules need and a source's format does not hold: that is legal, and drops every line.
 
-Judged is what is known: a format that is given or was found, whose fields its own text names. One whose labels differ
-from line to line may hold anything.
+Only formats are judged whose fields are known from their own text. One whose labels differ from line to line may hold
+anything.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from logship.plan import Plan, SourcePlan
 from logship.settings.conditions import Test
 from logship.settings.rule import RuleSettings
 
-# A field of a record, the facts that tell it, what it is called, and what would tell it: nginx's and Apache's.
+# A field of a record, the facts that hold it, its name for people, and what would log it in nginx and in Apache.
 _NEEDED = (
     ("user_agent", {"user_agent"}, "the User-Agent", '"$http_user_agent"', '"%{User-Agent}i"'),
     ("status", {"status"}, "the status", "$status", "%>s"),
@@ -29,38 +29,48 @@ _CHAINS = frozenset(("x_forwarded_for", "http_x_forwarded_for"))
 _LOG_FIELD = re.compile(r"\{\s*log\.([^{}]+?)\s*\}")
 
 
-def doubts(plan: Plan) -> Iterator[Problem]:
-    """Yield warnings of all formats that are given, and of the rules that ask for what none of them holds."""
+def warnings(plan: Plan) -> Iterator[Problem]:
+    """Yield warnings about the formats that are given, and about rules that ask for what none of them holds."""
     for source in plan.sources.values():
         if source.format is not None:
-            yield from of_format(source, source.format)
+            yield from warnings_of_format(source, source.format)
     yield from _of_rules(plan)
 
 
-def of_format(source: SourcePlan, format_: LogFormat) -> Iterator[Problem]:
-    """Yield warnings of one source's format: whether its lines can become events, and their visitors be found."""
-    where, client = source.settings.where, source.settings.client_ip
+def warnings_of_format(source: SourcePlan, format_: LogFormat) -> Iterator[Problem]:
+    """Yield warnings about one source's format: can its lines become events, and their visitors be found?"""
     if format_.any_log and format_.keys is None:
-        return  # any keys: what a line holds shows when it is there
+        return  # the fields differ from line to line
+    yield from _missing_facts(source, format_)
+    yield from _missing_chain(source, format_)
+
+
+def _missing_facts(source: SourcePlan, format_: LogFormat) -> Iterator[Problem]:
+    where = f"{source.settings.where}.format"
     if not format_.facts & _PAGES:
-        told = f"the format {format_.name} does not hold the request, so no line has a page; add "
-        remedy = '"$request" (nginx), "%r" (Apache) or the field request, target or path (json, regex)'
-        yield Problem(f"{where}.format", told + remedy, warning=True)
+        problem = f"the format {format_.name} does not hold the request, so no line has a page"
+        remedy = 'add "$request" (nginx), "%r" (Apache) or the field request, target or path (json, regex)'
+        yield Problem(where, f"{problem}; {remedy}", warning=True)
     for field, facts, what, nginx, apache in _NEEDED:
         if not format_.facts & facts and source.table.sends_nothing(frozenset((field,))):
-            told = f"the format {format_.name} does not hold {what}, and without it the rules send nothing"
-            remedy = f"; add {nginx} (nginx), {apache} (Apache) or the field {field} (json, regex), or change the rules"
-            yield Problem(f"{where}.format", told + remedy, warning=True)
+            problem = f"the format {format_.name} does not hold {what}, and without it the rules send nothing"
+            remedy = f"add {nginx} (nginx), {apache} (Apache) or the field {field} (json, regex), or change the rules"
+            yield Problem(where, f"{problem}; {remedy}", warning=True)
+
+
+def _missing_chain(source: SourcePlan, format_: LogFormat) -> Iterator[Problem]:
+    where, client = f"{source.settings.where}.client_ip", source.settings.client_ip
     if client.trusted_proxies and client.field in _CHAINS and "x_forwarded_for" not in format_.facts:
-        told = f"the format {format_.name} holds no X-Forwarded-For: whoever comes by a trusted proxy is dropped as "
-        remedy = (
-            'no_client_ip; add "$http_x_forwarded_for" (nginx) or "%{X-Forwarded-For}i" (Apache), or name the "field"'
+        problem = (
+            f"the format {format_.name} holds no X-Forwarded-For: whoever comes by a trusted proxy is dropped as "
+            "no_client_ip"
         )
-        yield Problem(f"{where}.client_ip", told + remedy, warning=True)
+        remedy = 'add "$http_x_forwarded_for" (nginx) or "%{X-Forwarded-For}i" (Apache), or name the "field"'
+        yield Problem(where, f"{problem}; {remedy}", warning=True)
     try:
         formats.require_field(format_, client.field)
     except FormatError as error:
-        yield Problem(f"{where}.client_ip.field", str(error), warning=True)
+        yield Problem(f"{where}.field", str(error), warning=True)
 
 
 def _of_rules(plan: Plan) -> Iterator[Problem]:
@@ -79,8 +89,8 @@ def _is_for(rule: RuleSettings, source: SourcePlan) -> bool:
 
 
 def _unheld(where: str, name: str, held: frozenset[str]) -> Problem:
-    told = f"the log holds no field {name!r}{did_you_mean(name, held)}, so it is always empty"
-    return Problem(where, f"{told}; its format has {', '.join(sorted(held))}", warning=True)
+    problem = f"the log holds no field {name!r}{did_you_mean(name, held)}, so it is always empty"
+    return Problem(where, f"{problem}; its format has {', '.join(sorted(held))}", warning=True)
 
 
 def _asked(rule: RuleSettings) -> Iterator[tuple[str, str]]:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from logship import checkup, plan, wants
+from logship import plan
+from logship.checks import fields, offline
 from logship.settings import loader
 
 BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:127.0) Gecko/20100101 Firefox/127.0"
@@ -16,7 +17,7 @@ def told(text: str) -> list[str]:
     """Return what is said of a configuration, places included."""
     loaded, problems = loader.read(text, "f", {})
     assert [str(each) for each in problems if not each.warning] == []
-    return [str(each.at(*loaded.place(each.where))) for each in wants.doubts(plan.build(loaded))]
+    return [str(each.at(*loaded.place(each.where))) for each in fields.warnings(plan.build(loaded))]
 
 
 def source(more: str) -> str:
@@ -101,5 +102,5 @@ def test_a_format_that_was_found_is_judged_as_one_that_is_given(tmp_path: Path) 
     log.write_text(line * 12)
     text = f"state_dir: {tmp_path}\nsources: [{{path: {log}, site: https://a.example, client_ip: {{trusted_proxies:"
     loaded, _ = loader.read(f"{text} [private], field: http_cf_connecting_ip}}}}]\n", "f", {})
-    found = checkup.offline(plan.build(loaded)).problems
+    found = offline.check(plan.build(loaded)).problems
     assert any("the format has no field 'http_cf_connecting_ip'" in str(each) and each.warning for each in found)

@@ -2,9 +2,9 @@
 
 import pytest
 
-from logship import surroundings
+from logship.checks import surroundings
+from logship.checks.surroundings import Rotation, mounts_of, rotations_of
 from logship.settings import loader
-from logship.surroundings import Rotation, mounts_of, rotations_of
 
 DEBIAN = """
 # see "man logrotate" for details
@@ -93,12 +93,14 @@ def test_a_rotation_that_loses_lines_is_told(tmp_path, directive, told):
     (included / "nginx").write_text(NGINX.replace("daily", directive, 1))
     (tmp_path / "logrotate.conf").write_text(DEBIAN % included)
     found = list(
-        surroundings.doubts(configuration(tmp_path), logrotate=tmp_path / "logrotate.conf", mounts=tmp_path / "no")
+        surroundings.warnings(configuration(tmp_path), logrotate=tmp_path / "logrotate.conf", mounts=tmp_path / "no")
     )
     if directive == "rotate 0":
         (included / "nginx").write_text(NGINX.replace("rotate 14", "rotate 0"))
         found = list(
-            surroundings.doubts(configuration(tmp_path), logrotate=tmp_path / "logrotate.conf", mounts=tmp_path / "no")
+            surroundings.warnings(
+                configuration(tmp_path), logrotate=tmp_path / "logrotate.conf", mounts=tmp_path / "no"
+            )
         )
     assert [each.where for each in found] == ["sources[0].path[0]"] * (told is not None)
     assert all(told in each.message and str(included) in each.message and each.warning for each in found)
@@ -118,13 +120,13 @@ def test_mounts_are_judged(tmp_path):
     mounts = tmp_path / "mountinfo"
     mounts.write_text(MOUNTINFO.replace("{config}", str(tmp_path / "logship.yaml")))
     told = [
-        str(each) for each in surroundings.doubts(configuration(tmp_path), logrotate=tmp_path / "no", mounts=mounts)
+        str(each) for each in surroundings.warnings(configuration(tmp_path), logrotate=tmp_path / "no", mounts=mounts)
     ]
     assert "an edit that replaces the file is never seen" in told[0]
     assert told[1].startswith("state_dir: warning: /srv/state is on a tmpfs")
     assert "after a rotation it is still the old file" in told[2]
     loaded = configuration(tmp_path, '"/mnt/web logs/a.log"')
-    [*_, last] = surroundings.doubts(loaded, logrotate=tmp_path / "no", mounts=mounts)
+    [*_, last] = surroundings.warnings(loaded, logrotate=tmp_path / "no", mounts=mounts)
     assert "is on nfs4, which tells nobody" in last.message
 
 
@@ -135,7 +137,7 @@ def test_a_line_that_is_no_mount_is_skipped():
 
 def test_this_machine_can_be_looked_at(tmp_path):
     """Its own logrotate and mounts, whatever they are, are read without a fault."""
-    assert isinstance(list(surroundings.doubts(configuration(tmp_path))), list)
+    assert isinstance(list(surroundings.warnings(configuration(tmp_path))), list)
 
 
 def test_an_entry_without_paths_covers_nothing():
