@@ -126,6 +126,8 @@ class Daemon:
                     task.cancel()
                 self._manager.tell("STOPPING=1")
         log.info("logship.stopped", unsettled_lines=self.pipeline.unsettled_at_stop)
+        if self._once and not self.pipeline.stopping:
+            _account_for(self.pipeline.status()["files"])
 
     # -- what may be asked of it
 
@@ -303,6 +305,19 @@ class Daemon:
 
 def _with_consequence(change: str) -> str:
     return f"{change}, after a restart" if change.split()[0] in _NEEDS_RESTART else change
+
+
+def _account_for(files: Sequence[Mapping[str, Any]]) -> None:
+    """Tell of lines without an end, which wait for it. Raise LogshipError for logs that could not be read."""
+    for each in files:
+        if each.get("behind"):
+            log.warning("file.unfinished", path=each["path"], bytes=each["behind"], help=_UNFINISHED)
+    unread = [f"{each['path']} could not be read: {each['error']}" for each in files if each["state"] == "unreadable"]
+    if unread:
+        raise LogshipError("; ".join(unread))
+
+
+_UNFINISHED = "the last line has no end: it may still be written, and is delivered by the run that finds it whole"
 
 
 def _spare_the_collector() -> None:

@@ -12,8 +12,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import structlog
 
 from logship import daemon
+from logship.errors import LogshipError
 from logship.receiver import server
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:127.0) Gecko/20100101 Firefox/127.0"
@@ -373,6 +375,33 @@ async def test_told_twice_to_stop_while_its_admin_server_starts(house):
     running.stop()
     running.stop()
     await task
+
+
+async def test_once_fails_where_a_log_cannot_be_read(house):
+    """What is named and not read was not delivered: a job that ends with 0 has missed nothing."""
+    house.config.write_text(house.text)
+    house.log.unlink()
+    house.log.mkdir()
+    with pytest.raises(LogshipError, match=f"{house.log} could not be read: .* is a directory"):
+        await daemon.Daemon(house.config, once=True).run()
+
+
+async def test_once_tells_of_a_line_without_an_end(house, receiver):
+    """It may be half a line, so it waits; but nobody should have to find out by counting."""
+    house.config.write_text(house.text)
+    house.write("/whole", "/half")
+    half = len(house.log.read_bytes().splitlines()[1])
+    os.truncate(house.log, house.log.stat().st_size - 1)
+    with structlog.testing.capture_logs() as told:
+        await daemon.Daemon(house.config, once=True).run()
+    assert [(each["path"], each["bytes"]) for each in told if each["event"] == "file.unfinished"] == [
+        (str(house.log), half)
+    ]
+    with house.log.open("a") as log:
+        log.write("\n")
+    await daemon.Daemon(house.config, once=True).run()
+    assert (await receiver.stats())["visitors"] == 1
+    assert (await receiver.stats())["pageviews"] == 2
 
 
 @pytest.mark.parametrize(("sent", "event"), [("SIGHUP", "logship.stopped"), ("SIGTERM", None)])
