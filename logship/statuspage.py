@@ -252,8 +252,14 @@ def _progress(file: Mapping[str, Any]) -> str:
 def _table(heads: Iterable[str], rows: Sequence[Iterable[str]]) -> str:
     if not rows:
         return '<p class="soft">none</p>'
-    body = "".join(f"<tr>{''.join(row)}</tr>" for row in rows)
-    return f"<table><thead><tr>{_heads(heads)}</tr></thead><tbody>{body}</tbody></table>"
+    heads = tuple(heads)
+    body = "".join(f"<tr>{''.join(map(_labelled, row, heads))}</tr>" for row in rows)
+    return f"<table class=rows><thead><tr>{_heads(heads)}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _labelled(cell: str, head: str) -> str:
+    # On a phone a row is a list, and each of its cells says what it is.
+    return cell.replace("<td", f'<td data-label="{head.partition(":")[0]}"', 1)
 
 
 def _heads(heads: Iterable[str]) -> str:

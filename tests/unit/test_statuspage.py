@@ -274,3 +274,10 @@ def test_an_error_is_told_with_its_age(error, told):
     """Whether it is of now or of yesterday, is what one asks first; a status is told once."""
     found = error and {"time": "1970-01-01T01:00:00+00:00", **error}
     assert statuspage.error_of(found, 3664.0) == told
+
+
+def test_every_cell_says_what_it_is_where_headings_do_not_fit():
+    """On a phone a row of destinations or files is a list; what a heading says stands at each of its values."""
+    page = statuspage.render(STATUS, now=1060.0)
+    for label in ("state", "delivered", "waiting", "last error", "besides", "behind", "read", "size", "source"):
+        assert f'<td data-label="{label}"' in page
