@@ -19,9 +19,8 @@ from typing import Any
 
 import structlog
 
-from logship import __version__, differences, plan
+from logship import __version__, plan
 from logship.deadletter import DeadLetters
-from logship.edition import Contents, Edition
 from logship.environment import Variables
 from logship.errors import ConfigError, LogshipError
 from logship.metrics import Metrics
@@ -29,6 +28,8 @@ from logship.pipeline import Pipeline
 from logship.progress.checkpoint import Checkpoint
 from logship.rates import Rates
 from logship.servicemanager import ServiceManager
+from logship.settings import differences
+from logship.settings.edition import Contents, Edition
 from logship.settings.root import Settings
 
 log = structlog.get_logger(__name__)
@@ -264,7 +265,7 @@ class Daemon:
         try:
             built = await asyncio.to_thread(plan.load, self.config, Variables())
             changes = [_with_consequence(each) for each in differences.between(running, built.settings)]
-            changes += self._edition.tell(self._in_use, found)
+            changes += self._edition.edits(self._in_use, found)
             loaded = self._keep_what_needs_restart(running, built.settings)
             self.pipeline.apply(replace(built, settings=loaded))
         except LogshipError as error:

@@ -1,7 +1,7 @@
 """What `${NAME}` in a configuration stands for: a variable, or a file that holds its value.
 
-The file is what `NAME_FILE` names, as is the custom for secrets of containers, or `$CREDENTIALS_DIRECTORY/NAME`, as
-with systemd's LoadCredential= (https://systemd.io/CREDENTIALS). It can be kept from others, and changed while we run.
+The file is the one that `NAME_FILE` names, as is usual for container secrets, or `$CREDENTIALS_DIRECTORY/NAME`, as with
+systemd's LoadCredential= (https://systemd.io/CREDENTIALS). Unlike a variable it can be changed while we run.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _LARGEST = 64 * 1024  # bytes of a value
 
 
 class Variables(Mapping[str, str]):
-    """The environment of this process with what files add to it. A file is read each time it is asked for.
+    """The environment of this process, and what files add to it. A file is read each time it is asked for.
 
     ``asked``: the variable of each file that was looked for so far, found or not.
     """

@@ -35,7 +35,7 @@ LEFT_OUT = {
     r"^python3 -m venv |/pip ": "fetches packages; .ci/run installs a wheel into an empty environment",
     r"cyclonedx": "fetches packages",
     r"logship init": "reads this machine's web servers; tests/integration/test_init.py",
-    r"logship reload$": "tells what was edited before; tests/unit/test_differences.py",
+    r"logship reload$": "tells what was edited before; tests/unit/settings/test_differences.py",
     r"systemctl|journalctl|^cp systemd/": "needs systemd as the init; tests/integration/test_systemd_boot.py",
     r"docker ": "needs a container engine; tests/integration/test_containers.py",
     r"kubectl": "needs a cluster; tests/integration/test_pods.py",

@@ -25,8 +25,6 @@ FLOORS = {
     "logship.settings": 1,
     "logship.traffic": 1,
     "logship.schema": 2,
-    "logship.differences": 2,
-    "logship.edition": 2,
     "logship.rates": 1,
     "logship.statuspage": 1,
     "logship.compressed": 1,
@@ -84,7 +82,7 @@ PURE = {
         "logship.router.table",
     ),
     *("logship.dispatcher.retry", "logship.dispatcher.request", "logship.progress.ledger"),
-    *("logship.progress.fingerprint", "logship.parser", "logship.router", "logship.differences"),
+    *("logship.progress.fingerprint", "logship.parser", "logship.router", "logship.settings.differences"),
     *("logship.decisions", "logship.rates", "logship.statuspage"),
 }
 IMPURE = {

@@ -1,7 +1,7 @@
-"""What a configuration is made of on the disk: its own text, and that of the files it names. Applies nothing.
+"""The files a configuration is made of: its own, and those it names. Says which of them were edited.
 
-A file counts by its content, so it does not matter how that came to change: an edit in place, an editor's rename, a
-swapped link. What cannot be read at the moment is no edit: editors take files away before they put them back.
+Files are compared by content, so it does not matter how that changed: by an edit in place, an editor's rename, or a
+swapped link. A file that cannot be read at the moment was not edited: editors remove files before they put them back.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from pathlib import Path
 from logship.environment import Variables
 from logship.settings import loader
 
-_LARGEST = 4 << 20  # bytes that are looked at: neither a configuration nor a list of spammers is read beyond that
+_LARGEST = 4 << 20  # bytes; neither a configuration nor a list of spammers is read beyond that
 
 Contents = dict[Path, str]
 """A hash of each file that could be read."""
 
 
 class Edition:
-    """The files of one configuration: `look` at them, and `tell` what was edited."""
+    """The files of one configuration: `look` at them, and compare two looks by `edits`."""
 
     def __init__(self, config: Path) -> None:
         self._config = config
@@ -28,15 +28,15 @@ class Edition:
         self._named: dict[Path, str] = {}
 
     def look(self, before: Mapping[Path, str] | None = None) -> Contents:
-        """Return what the files hold; of one that cannot be read, what it held ``before``."""
+        """Return what the files hold; for one that cannot be read, what it held ``before``."""
         text = _hash(self._config)
         if text not in (None, self._read):
             self._read, self._named = text, dict(_named(self._config))
         hashes = {path: _hash(path) for path in (self._config, *self._named)}
         return {**(before or {}), **{path: found for path, found in hashes.items() if found is not None}}
 
-    def tell(self, before: Mapping[Path, str], after: Mapping[Path, str]) -> list[str]:
-        """Return a sentence for each named file that holds something else than ``before``."""
+    def edits(self, before: Mapping[Path, str], after: Mapping[Path, str]) -> list[str]:
+        """Return a sentence for each named file whose content has changed."""
         return [
             f"{where}: {path} was edited"
             for path, where in self._named.items()
@@ -45,7 +45,7 @@ class Edition:
 
 
 def _named(config: Path) -> Iterator[tuple[Path, str]]:
-    """Yield each file that a configuration names, with the place; however faulty the configuration is."""
+    """Yield each file that a configuration names, with the key that names it, however faulty the configuration is."""
     variables = Variables()
     found = loader.read_file(config, variables)[0]
     yield from ((path, f"${{{name}}}") for path, name in variables.asked.items())
@@ -59,7 +59,7 @@ def _named(config: Path) -> Iterator[tuple[Path, str]]:
 def _hash(path: Path) -> str | None:
     try:
         if not path.is_file():
-            return None  # to open a pipe would wait for a writer
+            return None  # opening a pipe would wait for a writer
         with path.open("rb") as file:
             return hashlib.sha256(file.read(_LARGEST)).hexdigest()
     except OSError:

@@ -2,8 +2,7 @@
 
 import pytest
 
-from logship import differences
-from logship.settings import loader
+from logship.settings import differences, loader
 
 ENVIRONMENT = {"TOKEN": "sesame", "HOST": "hidden.example"}
 BASE = """

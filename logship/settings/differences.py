@@ -1,7 +1,7 @@
-"""What changed from one configuration to another, in plain words: ``rule "downloads" added``. Decides nothing.
+"""What changed from one configuration to the next, in plain words: ``rule "downloads" added``.
 
-It tells what a person did to the file, key by key, as the keys are declared. It shows a value only where that is
-short and nobody's secret: never a header, never what an environment variable took part in, never a visitor's address.
+It follows the declared keys, so it says what a person did to the file. It shows a value only if that is short and no
+secret: never a header, never what holds an environment variable, never an address.
 """
 
 from __future__ import annotations
@@ -23,24 +23,26 @@ from logship.settings.rule import RuleSettings
 from logship.settings.source import SourceSettings
 
 MOST = 50
-"""Sentences that are told: beyond them it is another configuration, and nobody reads on."""
+"""Sentences at most: beyond that it is another configuration, and nobody reads on."""
 
-_SHORT = 48  # characters of a value that is shown; longer ones are only said to have changed
-_UNTOLD = frozenset(("client_ip", "headers", "props", "revenue", "user_agent"))  # may hold addresses or credentials
+_SHORT = 48  # characters; a longer value is only said to have changed
+_NEVER_SHOWN = frozenset(
+    ("client_ip", "headers", "props", "revenue", "user_agent")
+)  # may hold addresses or credentials
 _URLS = frozenset(("url", "proxy"))
 _IN_LISTS = ("destinations", "sources", "rules")
 
 
 def between(old: Settings, new: Settings) -> list[str]:
-    """Return a sentence for each difference, in the order of the file; none where both mean the same."""
-    told = (
+    """Return a sentence for each difference, in the order of the file; none if both mean the same."""
+    sentences = (
         *_of_keys(old, new, leave=_IN_LISTS),
         *_of_named("destination", old.destinations, new.destinations),
         *_of_named("source", old.sources, new.sources),
         *_of_rules(old.rules, new.rules),
     )
-    more = len(told) - MOST
-    return [*islice(told, MOST), *([f"and {more} more"] if more > 0 else [])]
+    more = len(sentences) - MOST
+    return [*islice(sentences, MOST), *([f"and {more} more"] if more > 0 else [])]
 
 
 def _of_named(
@@ -52,11 +54,11 @@ def _of_named(
         if name not in before:
             yield f"{kind} {name} added"
         else:
-            yield from (f"{kind} {name}: {told}" for told in _of_keys(before[name], each))
+            yield from (f"{kind} {name}: {change}" for change in _of_keys(before[name], each))
 
 
 def _of_keys(old: Any, new: Any, path: str = "", *, leave: Iterable[str] = ()) -> Iterator[str]:
-    """Tell of each key of a dataclass that has another value; of a section, of the keys inside."""
+    """Yield the keys of a dataclass that have another value; for a section, the keys inside it."""
     for key in keys_of(type(new)):
         before, after = getattr(old, key.attribute), getattr(new, key.attribute)
         if before == after or key.name in leave:
@@ -64,26 +66,26 @@ def _of_keys(old: Any, new: Any, path: str = "", *, leave: Iterable[str] = ()) -
         if is_dataclass(before) and is_dataclass(after) and type(before) is type(after) and keys_of(type(after)):
             yield from _of_keys(before, after, f"{path}{key.name}.")
         else:
-            yield from (f"{path}{told}" for told in _of_value(key, before, after))
+            yield from (f"{path}{change}" for change in _of_value(key, before, after))
 
 
 def _of_value(key: Key, before: Any, after: Any) -> Iterator[str]:
-    if isinstance(before, Mapping) and isinstance(after, Mapping) and key.name in _UNTOLD:
+    if isinstance(before, Mapping) and isinstance(after, Mapping) and key.name in _NEVER_SHOWN:
         yield from _of_names(key.name, before, after)
-    elif key.name in _UNTOLD or (one := _told(key, before)) is None or (other := _told(key, after)) is None:
+    elif key.name in _NEVER_SHOWN or (one := _shown(key, before)) is None or (other := _shown(key, after)) is None:
         yield f"{key.name} changed"
     else:
         yield f"{key.name} {one} -> {other}"
 
 
 def _of_names(name: str, before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[str]:
-    """Tell of a mapping's entries by their names alone."""
+    """Yield what changed in a mapping, by the names of its entries alone."""
     yield from (f"{name}: {each} removed" for each in before if each not in after)
     yield from (f"{name}: {each} added" for each in after if each not in before)
     yield from (f"{name}: {each} changed" for each in after if each in before and before[each] != after[each])
 
 
-def _told(key: Key, value: Any) -> str | None:
+def _shown(key: Key, value: Any) -> str | None:
     """Return a value as it is written in the file; None where it is too long, or nobody else's affair."""
     if value is None or value == ():
         return _absent(key)
@@ -120,7 +122,7 @@ def _without_query(url: str) -> str | None:
 
 
 def _of_rules(old: Sequence[RuleSettings], new: Sequence[RuleSettings]) -> Iterator[str]:
-    """Tell of rules by name; of nameless ones by what they do, those that do the same in their order."""
+    """Yield changes by a rule's name; without one, by what it does, and by position among those that do the same."""
     before, after = _labelled(old), _labelled(new)
     yield from (f"{label} removed" for label in before if label not in after)
     moved = _moved([label for label in before if label in after], [label for label in after if label in before])
@@ -130,7 +132,7 @@ def _of_rules(old: Sequence[RuleSettings], new: Sequence[RuleSettings]) -> Itera
             continue
         if label in moved:
             yield f"{label} moved{_place_of(label, list(after))}"
-        yield from (f"{label}: {told}" for told in _of_rule(before[label], rule))
+        yield from (f"{label}: {change}" for change in _of_rule(before[label], rule))
 
 
 def _labelled(rules: Sequence[RuleSettings]) -> dict[str, RuleSettings]:
@@ -155,7 +157,7 @@ def _label(rule: RuleSettings) -> str:
 
 
 def _moved(old: list[str], new: list[str]) -> set[str]:
-    """Return the fewest that have moved if the others are where they were."""
+    """Return the smallest set of labels whose moving explains the new order."""
     same = SequenceMatcher(None, old, new, autojunk=False).get_matching_blocks()
     return set(new) - {label for block in same for label in new[block.b : block.b + block.size]}
 
@@ -171,7 +173,7 @@ def _of_rule(old: RuleSettings, new: RuleSettings) -> Iterator[str]:
 
 
 def _of_when(old: When, new: When) -> Iterator[str]:
-    """Tell of each condition; what is combined by ``any``, ``all`` and ``not`` has changed as a whole."""
+    """Yield changes condition by condition; one made of ``any``, ``all`` or ``not`` changes as a whole."""
     before, after = _conditions(old), _conditions(new)
     for name in dict.fromkeys((*before, *after)):
         if before.get(name) != after.get(name):
@@ -195,6 +197,6 @@ def _of_condition(name: str, before: Any, after: Any) -> str:
 
 
 def _values(name: str, test: Any) -> str | None:
-    if not isinstance(test, Test) or name in _UNTOLD or _holds_secret(test.values):
+    if not isinstance(test, Test) or name in _NEVER_SHOWN or _holds_secret(test.values):
         return None
     return _if_short(", ".join(test.values))

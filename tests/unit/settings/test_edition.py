@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from logship.edition import Edition
 from logship.environment import Variables
+from logship.settings.edition import Edition
 
 CONFIG = """
 referrer_spam: {place}/spam.txt
@@ -49,7 +49,7 @@ def test_an_edited_file_is_told_by_who_names_it(edition, place, name, told):
     (place / name).write_text("other")
     after = edition.look(before)
     assert after != before
-    assert edition.tell(before, after) == [told.format(place=place)]
+    assert edition.edits(before, after) == [told.format(place=place)]
 
 
 def test_the_same_content_again_is_no_edit(edition, place):
@@ -90,7 +90,7 @@ def test_what_a_new_text_names_is_looked_at(edition, place):
     (place / "spam.txt").write_text("nobody cares")
     assert edition.look(after) == after
     (place / "other.txt").write_text("second")
-    assert edition.tell(after, edition.look(after)) == [f"referrer_spam: {place}/other.txt was edited"]
+    assert edition.edits(after, edition.look(after)) == [f"referrer_spam: {place}/other.txt was edited"]
 
 
 def test_a_pipe_and_a_broken_configuration_stop_nobody(edition, place):
