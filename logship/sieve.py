@@ -10,11 +10,11 @@ would answer whatever the rest of the line holds, and tests compare both ways on
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import compress
+from itertools import compress, islice
 from operator import itemgetter, not_
 from typing import TypeVar
 
@@ -22,25 +22,29 @@ from logship.memo import Memo
 from logship.parser import detect, w3c, wrappers
 from logship.parser.client import ClientRule
 from logship.parser.columns import Key, Outline
-from logship.parser.fastblock import WORTH_IT, Sheet
+from logship.parser.fastblock import WORTH_IT, Sheet, visits_of
 from logship.parser.formats import LogFormat
 from logship.parser.record import Parser, text_of
 from logship.records import Chunk, Decision, Delivery, Record, Unparsed
 from logship.router import scrutiny
 from logship.router.scrutiny import Scrutiny
 from logship.router.table import COURSE_FIELDS, Course, Table
+from logship.router.ways import Express
 from logship.steps import Steps
 
 _SAMPLE_LINES = 50  # what detection looks at; a file that mixes formats shows it within fewer
 _FILES = 1024  # whose formats are remembered; one that is forgotten is looked at once more
-_REMEMBERED = 4096  # keys a generation, and User-Agents: a busy site needs thousands, and 65,536 cost 40 MB
-_LONG = 1024  # bytes of a key or User-Agent: longer ones are judged anew each time, lest strangers fill the memory
+_REMEMBERED = 8192  # keys, about 300 bytes each: a busy site has thousands, and each one forgotten is judged anew
+_FORGOTTEN = 1024  # so many together, those that were judged first
+_AGENTS = 2048
+_LONG = 512  # bytes of a key or User-Agent: longer ones are judged anew each time, lest strangers fill the memory
 _FEW = 1024  # statuses, methods and hosts together, and with classes of paths
 # What a step is made of, in units of a known line that is looked at closely, which takes 5 to 20 µs.
 _STEP = 256
 _AT_A_TIME = 640  # lines taken apart together
 _TAKEN_APART = 128  # so many lines
-_TOGETHER = 16  # lines that are looked at closely before one asks whether it is enough
+_TOGETHER = 32  # lines that are looked at closely before one asks whether it is enough
+_USUAL = 128  # usual events that are made before one asks again
 _NEW = 4  # a request, or a User-Agent, that is not remembered
 _ODD = 4  # a line that is parsed in full
 _BESIDE_PATH = frozenset(("query", "protocol"))
@@ -242,15 +246,21 @@ class Kin:
 
 
 @dataclass(slots=True, eq=False)
-class Alike:
-    """Lines with the same key, not dropped with their kin: what they share, and the fate of the last class that came.
+class Request:
+    """Lines with the same key that it does not decide, and the fate of the last class of User-Agents that asked for it.
 
     A fate is the reason to drop, or the course through the rules; None where each line is to be routed in full.
+    ``record`` is one of them, made when a line needs more than its course.
     """
 
-    record: Record
+    kin: Kin
     kind: str | None = None
     fate: str | Course | None = None
+    record: Record | None = None
+
+
+_Usual = tuple[int, Request, Course]
+"""A line that comes to a usual event: its number on its sheet, and what is known of it."""
 
 
 class Strainer:
@@ -263,16 +273,14 @@ class Strainer:
         self._in_order = self._scrutiny is not None
         self._unknown = _FIELDS - parser.decided
         self._has_course = parser.decided | (_NOT_IN_KEYS - parser.format.facts) >= COURSE_FIELDS
-        self._verdicts: dict[Key, str | Kin] = {}
-        self._older: dict[Key, str | Kin] = {}  # the generation before: what is still asked for is taken over
-        self._alikes: dict[Key, Alike] = {}
+        self._verdicts: dict[Key, str | Request] = {}
         known = self._table if isinstance(self._table, Table) else None  # who remembers visitors looks at every path
         self._paths = known.paths if known is not None and known.paths.suffice(self._unknown | _BESIDE_PATH) else None
         self._asks_beside_path = known is None or not known.reads.isdisjoint(_BESIDE_PATH)
         self._reasons: dict[Key, str] = {}  # by all of a key but its target
         self._kin: dict[tuple[Key, int], str | Kin] = {}  # by the same and the class of the path
         self._work = 0  # done since the step began
-        self._kinds = Memo(self._classify, _REMEMBERED, worth=lambda agent: len(agent) <= _LONG)
+        self._kinds = Memo(self._classify, _AGENTS, worth=lambda agent: len(agent) <= _LONG)
 
     def steps(self, data: bytes, start: int, oldest: float | None, otherwise: Otherwise = _nothing_else) -> Sifting:
         """Sift whole lines; ``start`` is the offset of the first, ``oldest`` the time before which lines expire.
@@ -370,7 +378,7 @@ class Strainer:
     ) -> Generator[None, None, None]:
         for start, each in zip(starts, read, strict=True):
             if isinstance(each, tuple):
-                yield from self._sift_sheet([start], Sheet([each[0]], [each[1]], [each].__getitem__), sifted, oldest)
+                yield from self._sift_sheet([start], _sheet_of([each]), sifted, oldest)
             else:
                 self._sift_in_full(start, each, sifted, oldest)
                 if self._is_enough(_ODD):
@@ -392,8 +400,7 @@ class Strainer:
                 places.append(start)
             if self._is_enough(1 if row is not None else _ODD):
                 yield
-        sheet = Sheet(map(_KEY, rows), list(map(_AGENT, rows)), rows.__getitem__)
-        yield from self._sift_sheet(places, sheet, sifted, oldest)
+        yield from self._sift_sheet(places, _sheet_of(rows), sifted, oldest)
 
     def _sift_sheet(
         self, starts: list[int], sheet: Sheet, sifted: Sifted, oldest: float | None
@@ -405,67 +412,86 @@ class Strainer:
             if isinstance(verdict, str):
                 dropped[verdict] += number
         left = [at for at, verdict in enumerate(verdicts) if verdict.__class__ is not str]
-        for first in range(0, len(left), _TOGETHER):
-            some = left[first : first + _TOGETHER]
-            self._look_closer(some, verdicts, starts, sheet, sifted, oldest)
-            if self._is_enough(len(some)):
+        first = len(sifted.survivors)
+        usual: defaultdict[Express, list[_Usual]] = defaultdict(list)
+        for at in range(0, len(left), _TOGETHER):
+            self._look_closer(left[at : at + _TOGETHER], verdicts, starts, sheet, sifted, oldest, usual)
+            if self._is_enough(_TOGETHER):
                 yield
+        ways = len(usual) + (len(sifted.survivors) > first)
+        for express, lines in usual.items():
+            for at in range(0, len(lines), _USUAL):
+                self._make_events(express, lines[at : at + _USUAL], starts, sheet, sifted, oldest)
+                if self._is_enough(_USUAL):
+                    yield
+        if ways > 1:
+            sifted.survivors[first:] = sorted(sifted.survivors[first:])
 
     def _look_closer(
         self,
         some: Sequence[int],
-        verdicts: Sequence[str | Kin | None],
-        starts: list[int],
+        verdicts: Sequence[str | Request | None],
+        starts: Sequence[int],
+        sheet: Sheet,
+        sifted: Sifted,
+        oldest: float | None,
+        usual: Mapping[Express, list[_Usual]],
+    ) -> None:
+        """Find out the fates of lines by who asks. Those that come to a usual event are put aside."""
+        dropped, kinds, agents = sifted.dropped, self._kinds, sheet.agents
+        for at in some:
+            request = verdicts[at] or self._judge(sheet.outline(at))
+            if isinstance(request, str):
+                dropped[request] += 1
+                continue
+            kind = kinds[agents[at]]
+            if request.kind == kind:
+                fate = request.fate
+            else:
+                fate = request.kin.fates.get(kind) or self._fate(request, kind, sheet.outline(at))
+            if isinstance(fate, str):
+                dropped[fate] += 1
+            elif fate is not None and fate.express is not None and self._scrutiny is None:
+                usual[fate.express].append((at, request, fate))
+            else:
+                self._route(starts[at], sheet.outline(at), request, fate, sifted, oldest)
+
+    def _make_events(
+        self,
+        express: Express,
+        lines: Sequence[_Usual],
+        starts: Sequence[int],
         sheet: Sheet,
         sifted: Sifted,
         oldest: float | None,
     ) -> None:
-        dropped = sifted.dropped
-        for at in some:
-            kin = verdicts[at] or self._judge(sheet.outline(at))
-            if isinstance(kin, str):
-                dropped[kin] += 1
-                continue
-            agent = sheet.agents[at]
-            kind = self._kinds[agent]
-            reason = kin.fates.get(kind)
-            if reason is None:
-                reason = self._judge_kin(kin, kind, agent)
-            if reason:
-                dropped[reason] += 1
-                continue
-            row = sheet.outline(at)
-            alike = self._alike(row, kind, kin)
-            fate = alike.fate
-            if isinstance(fate, str):
-                dropped[fate] += 1
-                continue
-            if (
-                fate is not None
-                and fate.express is not None
-                and self._take_express(fate, row, starts[at], sifted, oldest)
-            ):
-                continue
-            record = self.parser.record(row, alike.record)
-            if fate is not None and self._scrutiny is None:
-                decision = self._table.follow(fate, record)
+        """Make usual events without a record, of those lines that turn out not to need one."""
+        some = [at for at, _, _ in lines]
+        times, peers, chains, referrers = sheet.visits(some)
+        agents, places = [sheet.agents[at] for at in some], [course.place for _, _, course in lines]
+        made = express(times, self.parser.clients(peers, chains), agents, referrers, places)
+        for (at, request, course), time, deliveries in zip(lines, times, made, strict=True):
+            if deliveries is None:
+                self._route(starts[at], sheet.outline(at), request, course, sifted, oldest)
+            elif oldest is not None and time is not None and time < oldest:
+                sifted.expired += 1
             else:
-                decision = self._decide(record, fate, oldest)
-            self._keep(starts[at], record, decision, sifted, oldest)
+                sifted.survivors.append((starts[at], deliveries))
 
-    def _take_express(self, fate: Course, row: Outline, offset: int, sifted: Sifted, oldest: float | None) -> bool:
-        """Make a usual event without a record. False: it takes one."""
-        if self._scrutiny is not None or fate.express is None:
-            return False
-        time, client_ip, referrer = self.parser.visit(row)
-        deliveries = fate.express(time, client_ip, row[1], referrer, fate.place)
-        if deliveries is None:
-            return False
-        if oldest is not None and time is not None and time < oldest:
-            sifted.expired += 1
-        else:
-            sifted.survivors.append((offset, deliveries))
-        return True
+    def _route(
+        self,
+        offset: int,
+        row: Outline,
+        request: Request,
+        course: Course | None,
+        sifted: Sifted,
+        oldest: float | None,
+    ) -> None:
+        """Decide by the whole record."""
+        if request.record is None:
+            request.record = self._glimpse(row)
+        record = self.parser.record(row, request.record)
+        self._keep(offset, record, self._decide(record, course, oldest), sifted, oldest)
 
     def _sift_in_full(self, offset: int, read: Record | Unparsed, sifted: Sifted, oldest: float | None) -> None:
         if isinstance(read, Unparsed):
@@ -490,16 +516,20 @@ class Strainer:
             if decision.cuts:
                 sifted.cuts.update(decision.cuts)
 
-    def _judge(self, row: Outline) -> str | Kin:
-        """Find what the key decides, or which requests are its kin."""
-        self._work += _NEW
+    def _judge(self, row: Outline) -> str | Request:
+        """Find what the key decides, or which requests are its kin, and remember it."""
         key = row[0]
+        verdict = self._verdicts.get(key)  # one line before, perhaps
+        if verdict is not None:
+            return verdict
+        self._work += _NEW
         if sum(map(len, key)) > _LONG:
-            return self._judge_anew(row, self._unknown)
-        verdict = self._verdicts.get(key) or self._older.get(key)
-        if verdict is None:
-            verdict = self._judge_parted(row) or self._judge_anew(row, self._unknown)
-        self._remember(key, verdict)
+            return _request(self._judge_anew(row, self._unknown))
+        verdict = _request(self._judge_parted(row) or self._judge_anew(row, self._unknown))
+        if len(self._verdicts) >= _REMEMBERED:
+            for oldest in list(islice(self._verdicts, _FORGOTTEN)):
+                del self._verdicts[oldest]
+        self._verdicts[key] = verdict
         return verdict
 
     def _judge_parted(self, row: Outline) -> str | Kin | None:
@@ -522,38 +552,33 @@ class Strainer:
         return verdict
 
     def _judge_anew(self, row: Outline, unknown: frozenset[str]) -> str | Kin:
-        record = self.parser.glimpse(row)
+        record = self._glimpse(row)
+        record.user_agent = text_of(row[1])
         reason = self._table.prejudge(record, unknown)
-        record.user_agent = None  # what is remembered would hold it, and strangers write it at any length
+        record.user_agent = None
         return reason or Kin(record, unknown)
 
-    def _remember(self, key: Key, verdict: str | Kin) -> None:
-        if len(self._verdicts) >= _REMEMBERED:
-            self._older, self._verdicts = self._verdicts, {}
-        self._verdicts[key] = verdict
+    def _glimpse(self, row: Outline) -> Record:
+        """Return what lines with the same key share: what is remembered holds no User-Agent, at any length."""
+        record = self.parser.glimpse(row)
+        record.user_agent = None
+        return record
 
-    def _judge_kin(self, kin: Kin, kind: str, agent: bytes) -> str:
-        """Find what is decided when the class of the User-Agent is known."""
+    def _fate(self, request: Request, kind: str, row: Outline) -> str | Course | None:
+        """Find what is decided when the class of the User-Agent is known, by the kin and then by the key."""
+        kin = request.kin
+        reason = kin.fates.get(kind)
+        if reason is None:
+            self._work += _NEW
+            kin.record.user_agent = text_of(row[1])
+            reason = kin.fates[kind] = self._table.prejudge(kin.record, kin.unknown - {"bot"}) or ""
+            kin.record.user_agent = None
+        if reason:
+            return reason
         self._work += _NEW
-        kin.record.user_agent = text_of(agent)
-        reason = kin.fates[kind] = self._table.prejudge(kin.record, kin.unknown - {"bot"}) or ""
-        kin.record.user_agent = None
-        return reason
-
-    def _alike(self, row: Outline, kind: str, kin: Kin) -> Alike:
-        """Find the facts of a key, and what key and class decide."""
-        alike = self._alikes.get(row[0])
-        if alike is None:
-            self._work += _NEW
-            alike = Alike(self.parser.glimpse(row))
-            if sum(map(len, row[0])) <= _LONG:
-                _keep_few(self._alikes, row[0], alike, _REMEMBERED)
-        if kind != alike.kind:
-            self._work += _NEW
-            alike.record.user_agent = text_of(row[1])
-            alike.kind, alike.fate = kind, self._judge_kind(alike.record, kind, kin)
-            alike.record.user_agent = None
-        return alike
+        record = self.parser.glimpse(row)
+        request.kind, request.fate = kind, self._judge_kind(record, kind, kin)
+        return request.fate
 
     def _judge_kind(self, record: Record, kind: str, kin: Kin) -> str | Course | None:
         reason = self._table.prejudge(record, self._unknown - {"bot"}) if self._asks_beside_path else None
@@ -569,10 +594,18 @@ class Strainer:
         return self._table.kind(text_of(agent))
 
 
+def _request(verdict: str | Kin) -> str | Request:
+    return verdict if isinstance(verdict, str) else Request(verdict)
+
+
 def _keep_few(memo: dict[_K, _V], key: _K, value: _V, most: int = _FEW) -> None:
     if len(memo) >= most:
         memo.clear()
     memo[key] = value
+
+
+def _sheet_of(rows: Sequence[Outline]) -> Sheet:
+    return Sheet(map(_KEY, rows), list(map(_AGENT, rows)), rows.__getitem__, visits_of(rows.__getitem__))
 
 
 def _undetected(chunk: Chunk) -> Sifting:

@@ -12,6 +12,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from itertools import repeat
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 
 from logship.parser.fields import FormatError, did_you_mean
@@ -101,11 +102,17 @@ class ClientRule:
         ``peer`` is the address that connected to the server, None when the format does not hold it (then the last
         element of ``chain`` stands for it). ``chain`` is the field as logged.
         """
-        if not self._trusting and peer is not None and _is_plain(peer):
+        if not self._trusting and peer is not None and ":" not in peer and _are_plain((peer,)):
             return peer
         if len(peer or "") + len(chain or "") > _LONG:
             return self._resolve(peer, chain)
         return self._remembered(peer, chain)
+
+    def resolve_all(self, peers: Sequence[str | None], chains: Sequence[str | None]) -> Sequence[str | None]:
+        """Return what `resolve` does of each pair."""
+        if not self._trusting and _are_plain(peers):
+            return peers
+        return list(map(self.resolve, peers, chains))
 
     def _resolve(self, peer: str | None, chain: str | None) -> str | None:
         if peer is not None and not self._trusting:
@@ -178,11 +185,12 @@ class _Ranges:
         return at >= 0 and packed <= lasts[at]
 
 
-def _is_plain(text: str) -> bool:
-    """Tell whether text is an IPv4 address as it is: then it is canonical, for inet_pton takes no other spelling."""
+def _are_plain(texts: Sequence[str | None]) -> bool:
+    """Tell whether texts are IPv4 addresses as they are: then they are canonical, for inet_pton takes no other."""
     try:
-        inet_pton(AF_INET, text)
-    except (OSError, ValueError):
+        for _ in map(inet_pton, repeat(AF_INET), texts):  # type: ignore[arg-type]
+            pass
+    except (OSError, ValueError, TypeError):
         return False
     return True
 

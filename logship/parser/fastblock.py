@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from logship.memo import Memo
 from logship.parser import escapes, layout, parts
-from logship.parser.columns import Columns, Key, Outline
+from logship.parser.columns import Columns, Key, Outline, Visits
 from logship.parser.fastline import Writer, undoing_rest
 from logship.parser.fields import Piece
 from logship.parser.parts import Part, Word
@@ -29,13 +29,25 @@ from logship.parser.parts import Part, Word
 class Sheet(NamedTuple):
     """Lines taken apart: their outlines' keys, their User-Agents, and a line's outline by its number.
 
-    ``fits`` tells which of the lines they are; None: all.
+    ``visits`` gives of some lines what is in their outlines' rests. ``fits`` tells which of the lines they are; None:
+    all.
     """
 
     keys: Iterable[Key]
     agents: Sequence[bytes]
     outline: Callable[[int], Outline]
+    visits: Callable[[Sequence[int]], Visits]
     fits: bytearray | None = None
+
+
+def visits_of(outline: Callable[[int], Outline]) -> Callable[[Sequence[int]], Visits]:
+    """Return `Sheet.visits` for one who has no quicker way than by the outlines."""
+
+    def visits(some: Sequence[int]) -> Visits:
+        times, peers, chains, _, referrers, _, _ = zip(*(outline(at)[2] for at in some), strict=True)
+        return times, peers, chains, referrers
+
+    return visits
 
 
 class Block(NamedTuple):
@@ -143,13 +155,22 @@ class _BlockWriter(Writer):
         columns = [self._values[at].all for at in chosen.key]
         agents = "[b''] * n" if chosen.agent is None else self._values[chosen.agent].all
         self.say(f"def outline(i): return {self.outline(lambda at: self._values[at].one, self._time)}")
+        self.say(f"def visits(some): return {self._visits()}")
         if escapes:
             keys = ", ".join(f"map(undo, {column})" for column in columns)
             self.say("if escaped:")
             self.say(f"    keys, agents = list(zip({keys})), list(map(undo, {agents}))")
-            self.say("    return Sheet(keys, agents, lambda i: (keys[i], agents[i], undone(outline(i)[2])))")
-        self.say(f"return Sheet(zip({', '.join(columns)}), {agents}, outline)")
+            self.say("    def whole(i): return keys[i], agents[i], undone(outline(i)[2])")
+            self.say("    return Sheet(keys, agents, whole, visits_of(whole))")
+        self.say(f"return Sheet(zip({', '.join(columns)}), {agents}, outline, visits)")
         return self.compiled("sheet(lines)")  # type: ignore[no-any-return]
+
+    def _visits(self) -> str:
+        chosen = self._columns
+        raws = (None if at is None else self._values[at].one for at in (chosen.peer, chosen.chain, chosen.referrer))
+        return ", ".join(
+            f"[{one} for i in some]" if one else "[None] * len(some)" for one in (self._time.replace("None", ""), *raws)
+        )
 
     def _part(self, column: _Column, part: Part, at: int) -> None:
         if not part.divided:
@@ -247,4 +268,4 @@ def _bracketed(text: bytes) -> bool:
     return text[:1] == b"[" and text.find(b"]") == len(text) - 1
 
 
-_NAMES = {"Sheet": Sheet, "product": product, "bracketed": _bracketed}
+_NAMES = {"Sheet": Sheet, "visits_of": visits_of, "product": product, "bracketed": _bracketed}

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
 from logship.memo import Memo
 from logship.parser import times
 from logship.parser.columns import Outline, Rest
-from logship.parser.fastblock import WORTH_IT, Block, Sheet
+from logship.parser.fastblock import WORTH_IT, Block, Sheet, visits_of
 from logship.parser.fastlabels import Columns, Lines, Moments, Path, Paths
 from logship.parser.fields import FACTS, KEY_FACTS
 from logship.parser.parts import STATUSES
@@ -253,7 +253,7 @@ class Reader:
         def outline(at: int) -> Outline:
             return keys[at], agents[at], cast(Rest, _Later(found[at], None, plan, self._count))
 
-        return Sheet(keys, agents, outline)
+        return Sheet(keys, agents, outline, visits_of(outline))
 
 
 class _Later:

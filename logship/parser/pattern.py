@@ -14,7 +14,7 @@ from logship.linear import ExpressionError, compile_expression
 from logship.memo import Memo
 from logship.parser import columns, deterministic, escapes, times
 from logship.parser.columns import Outline, Raw
-from logship.parser.fastblock import Block, Sheet
+from logship.parser.fastblock import Block, Sheet, visits_of
 from logship.parser.fields import Field, FormatError, meaning
 from logship.parser.parts import STATUSES
 from logship.parser.textline import take
@@ -92,7 +92,7 @@ class Reader:
             return found
 
         agents = [b""] * len(lines) if chosen.agent is None else [raw or b"" for raw in raws[chosen.agent]]
-        return Sheet(zip(*keys, strict=True), agents, outline)
+        return Sheet(zip(*keys, strict=True), agents, outline, visits_of(outline))
 
 
 def _values(groups: Sequence[int]) -> _Values:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from operator import and_
-from typing import Protocol
+from typing import Protocol, cast
 
 from logship.parser import labelled, pattern, requestline, textline, wrappers
 from logship.parser.client import ClientRule
@@ -137,10 +137,9 @@ class Parser:
         found.log = self._log(logs) if logs else {}
         return found
 
-    def visit(self, outline: Outline) -> tuple[float | None, str | None, Raw]:
-        """Return what `record` says of time, client and referrer (that as it stands there)."""
-        time, peer, chain, _, referrer, _, _ = outline[2]
-        return time, self._client_of(peer, chain), referrer
+    def clients(self, peers: Sequence[Raw], chains: Sequence[Raw]) -> Sequence[str | None]:
+        """Return what `record` says of the clients of many lines."""
+        return self._client.resolve_all(_texts_of(peers), list(map(text_of, chains)))
 
     def _client_of(self, peer: Raw, chain: Raw) -> str | None:
         return self._client.resolve(
@@ -205,6 +204,14 @@ def _from_path(facts: Mapping[str, str | None]) -> requestline.Target:
 def text_of(raw: Raw) -> str | None:
     """Return a value as text, None where the log has ``-`` or nothing."""
     return None if not raw or raw == b"-" else raw.decode("utf-8", "surrogateescape")
+
+
+def _texts_of(peers: Sequence[Raw]) -> Sequence[str | None]:
+    if None not in peers:
+        texts = b"\n".join(cast(Sequence[bytes], peers)).decode("utf-8", "surrogateescape").split("\n")
+        if len(texts) == len(peers):
+            return texts
+    return [None if peer is None else peer.decode("utf-8", "surrogateescape") for peer in peers]
 
 
 def _count(raw: Raw) -> int | None:

@@ -9,7 +9,7 @@ long way, `Send.decide`, which says the same of every record; tests compare the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from logship import memo
@@ -20,9 +20,18 @@ from logship.router.conditions import Condition, Predicate, always, anonymous
 from logship.router.site import Place
 
 Way = Callable[[Record, Place], Decision]
-# The same for a usual event, from what differs between visits alone: time, address, and User-Agent and referrer as they
-# stand in the log. None: it is not usual, and needs a record.
-Express = Callable[[float | None, str | None, bytes | None, bytes | None, Place], list[Delivery] | None]
+# The same for usual events, from what differs between visits alone: times, addresses, and User-Agents and referrers as
+# they stand in the log, and where they went. None: it is not usual, and needs a record.
+Express = Callable[
+    [
+        Iterable[float | None],
+        Iterable[str | None],
+        Iterable[bytes | None],
+        Iterable[bytes | None],
+        Iterable[Place],
+    ],
+    list[list[Delivery] | None],
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,18 +174,26 @@ def _short(send: Send, long_way: Way) -> Way:
 
 
 def _without_record(send: Send) -> Express:
-    """Return the same way for one who has no record yet; None where `_short` would go the long way."""
+    """Return the same way for those who have no record yet; None where `_short` would go the long way."""
     agents, referrers, make = _raw_agents, _raw_referrers, _maker(send)
 
     def way(
-        time: float | None, client_ip: str | None, agent: bytes | None, referrer: bytes | None, place: Place
-    ) -> list[Delivery] | None:
-        known = agents[agent] if agent else ""
-        if not (client_ip and known and place.sure):
-            return None
-        if not referrer:
-            return make(time, client_ip, known, None, place)
-        return make(time, client_ip, known, referrers[referrer], place) if len(referrer) <= _SURE else None
+        times: Iterable[float | None],
+        clients: Iterable[str | None],
+        agents_given: Iterable[bytes | None],
+        referrers_given: Iterable[bytes | None],
+        places: Iterable[Place],
+    ) -> list[list[Delivery] | None]:
+        made: list[list[Delivery] | None] = []
+        for time, client_ip, agent, referrer, place in zip(
+            times, clients, agents_given, referrers_given, places, strict=True
+        ):
+            known = agents[agent] if agent else ""
+            if not (client_ip and known and place.sure) or (referrer and len(referrer) > _SURE):
+                made.append(None)
+            else:
+                made.append(make(time, client_ip, known, referrers[referrer] if referrer else None, place))
+        return made
 
     return way
 

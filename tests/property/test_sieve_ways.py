@@ -1,10 +1,12 @@
 """Every short way through the sieve ends where the long way ends: parse each line in full, and ask every rule."""
 
 from collections import Counter
+from unittest.mock import patch
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from logship import sieve
 from logship.parser import formats
 from logship.parser.client import ClientRule
 from logship.parser.record import Parser
@@ -15,6 +17,7 @@ from logship.settings.conditions import Test as Asked
 from logship.settings.rule import RuleSettings
 from logship.settings.source import SourceSettings
 from logship.sieve import Strainer
+from logship.steps import Steps
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:127.0) Gecko/20100101 Firefox/127.0"
 OLDEST = 1760104536.0  # 2025-10-10T13:55:36Z
@@ -177,12 +180,18 @@ def check(rules, format_, wrapper, data):
     compiled = Rules(rules, destinations=["plausible"])
     table = Table(compiled, SourceSettings("s", ("/log",), site="https://example.com"))
     parser = Parser(
-        formats.compile(format_, wrapper=wrapper), ClientRule(["10.0.0.0/8"]), log_fields=compiled.log_fields
+        formats.compile(format_, wrapper=wrapper),
+        ClientRule(data.draw(st.sampled_from([["10.0.0.0/8"], []]))),
+        log_fields=compiled.log_fields,
     )
     strainer = Strainer(parser, table)
     texts = data.draw(lines(parser))
+    sizes = data.draw(
+        st.sampled_from([{"_AT_A_TIME": 640}, {"_AT_A_TIME": 13, "_TOGETHER": 3, "_USUAL": 2, "_REMEMBERED": 4}])
+    )
     for start in (0, 1000):  # the second time all is remembered
-        sifted = strainer.sift(b"".join(text + b"\n" for text in texts), start, OLDEST)
+        with patch.multiple(sieve, **sizes):
+            sifted = Steps(strainer.steps(b"".join(text + b"\n" for text in texts), start, OLDEST)).at_once()
         survivors = [(offset, shown(deliveries)) for offset, deliveries in sifted.survivors]
         found = (survivors, sifted.dropped, sifted.unparsed, sifted.cuts, sifted.first_unparsed, sifted.expired)
         assert found == by_the_long_way(parser, table, texts, start)
