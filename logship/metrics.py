@@ -2,7 +2,7 @@
 
 A `Metrics` owns its own registry, so that a test or a second pipeline in one process starts from zero. Labels come
 from the configuration (source, destination) or from closed sets (reason, outcome), never from a visitor; ``file`` is
-the one label that grows with the world, and `forget_file` takes it away again.
+the one label that grows with the world, and only a `FileGauge` has it, which keeps nothing.
 """
 
 from __future__ import annotations
@@ -58,10 +58,8 @@ class Metrics:
         )
         self.files_unreadable = gauge("files_unreadable", "Files that match but cannot be read at present.")
         self.file_events = counter("file_events", "What happened to files: opened, rotated, truncated, ...", "event")
-        self.file_behind = gauge("file_behind_bytes", "Bytes of the file not read yet.", "source", "file")
-        self.file_unsettled = gauge(
-            "file_unsettled_bytes", "Bytes read whose lines are not settled yet.", "source", "file"
-        )
+        self.file_behind = FileGauge(registry, "file_behind_bytes", "Bytes of the file not read yet.")
+        self.file_unsettled = FileGauge(registry, "file_unsettled_bytes", "Bytes read whose lines are not settled yet.")
         self.deleted_bytes_held = gauge("deleted_bytes_held", "Size of deleted files kept open until they are settled.")
         self.oldest_unsettled = gauge(
             "oldest_unsettled_seconds", "Age of the oldest unsettled line, by when it was read."
@@ -110,20 +108,40 @@ class Metrics:
         self.config_hash = gauge("config_hash", "First 48 bits of the SHA-256 of the running configuration.")
         self.build_info = gauge("build_info", "Always 1; the version is in the label.", "version")
 
-    def forget_file(self, source: str, file: str) -> None:
-        """Drop the series of a file that is no longer followed."""
-        for metric in (self.file_behind, self.file_unsettled):
-            try:
-                metric.remove(source, file)
-            except KeyError:
-                continue
-
     def text(self) -> bytes:
         """Return all of it in Prometheus's text format (prometheus.io/docs/instrumenting/exposition_formats).
 
         `prometheus_client.generate_latest` says the same, but lives in a module that brings three HTTP servers along.
         """
         return "".join(line for family in self.registry.collect() for line in _lines(family)).encode()
+
+
+class FileGauge:
+    """A gauge of every file by itself. Its values are asked for when it is collected: a thousand files cost no more."""
+
+    _type = "gauge"
+    _labelnames = ("source", "file")
+
+    def __init__(self, registry: CollectorRegistry, name: str, text: str) -> None:
+        self._name = f"logship_{name}"
+        self._documentation = text
+        self._values: Callable[[], Iterable[tuple[str, str, float]]] = tuple
+        registry.register(self)
+
+    def set_function(self, values: Callable[[], Iterable[tuple[str, str, float]]]) -> None:
+        """Ask this for source, file and value of each file."""
+        self._values = values
+
+    def describe(self) -> list[Metric]:
+        """Return the family without its samples."""
+        return [Metric(self._name, self._documentation, self._type)]
+
+    def collect(self) -> list[Metric]:
+        """Return the family as it is now."""
+        (family,) = self.describe()
+        for source, file, value in self._values():
+            family.samples.append(Sample(self._name, {"source": source, "file": file}, float(value)))
+        return [family]
 
 
 def _lines(family: Metric) -> Iterator[str]:

@@ -12,7 +12,7 @@ import errno
 import json
 import os
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -87,6 +87,7 @@ class Checkpoint:
         self._generation = loaded.generation
         self._newest_is_whole = loaded.newest_is_whole
         self._written = _identity(directory / NEWEST) if loaded.newest_is_whole else None
+        self._lines: dict[int, bytes] = {}  # of the positions in the generation, as they were written
         self._mutex = threading.Lock()  # a save whose awaiter was cancelled goes on in its thread
 
     @classmethod
@@ -130,8 +131,11 @@ class Checkpoint:
             self._lock.renew()
             if self._is_saved(generation):
                 return
-            self._write(_encode(generation))
+            lines = [self._lines.get(id(each)) or _canonical(_plain(each)) for each in generation.positions]
+            self._write(_encode(lines, generation.sources))
             self._generation, self._newest_is_whole = generation, True
+            # By identity: of a thousand logs most lie still, and are told of by the very same values as before.
+            self._lines = dict(zip(map(id, generation.positions), lines, strict=True))
             self._written = _identity(self._directory / NEWEST)
 
     def close(self) -> None:
@@ -175,9 +179,14 @@ def _same(old: _Generation, new: _Generation) -> bool:
     if old.sources != new.sources or len(old.positions) != len(new.positions):
         return False
     return all(
-        before == now or (abs(now.seen - before.seen) < _SEEN_GRAIN and replace(now, seen=before.seen) == before)
+        before is now or before == now or _is_as_good(before, now)
         for before, now in zip(old.positions, new.positions, strict=True)
     )
+
+
+def _is_as_good(before: Position, now: Position) -> bool:
+    """Tell whether all that is new is when the file was seen last, and that not by much."""
+    return abs(now.seen - before.seen) < _SEEN_GRAIN and replace(now, seen=before.seen) == before
 
 
 # Writing
@@ -263,15 +272,10 @@ def _set_aside(path: Path) -> str | None:
 # The document
 
 
-def _encode(generation: _Generation) -> bytes:
+def _encode(positions: Sequence[bytes], sources: Iterable[str]) -> bytes:
     """Write the body in its canonical form, and the checksum of just that in front of it."""
-    body = _canonical(
-        {
-            "version": VERSION,
-            "sources": sorted(generation.sources),
-            "positions": [_plain(position) for position in generation.positions],
-        }
-    )
+    rest = _canonical({"sources": sorted(sources), "version": VERSION})
+    body = b'{"positions":[%s],%s' % (b",".join(positions), rest[1:])
     return b'{"checksum":"%s",%s\n' % (_checksum(body).encode(), body[1:])
 
 

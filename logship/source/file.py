@@ -105,6 +105,12 @@ class LogFile:
         return self.size > self._lines.seen
 
     @property
+    def is_read(self) -> bool:
+        """Whether it is open, and was found to hold nothing more to read."""
+        content = self.content
+        return content is not None and not content.packed and not self.ready and self.quiet_since is not None
+
+    @property
     def head(self) -> bytes:
         """As much of the head as was seen."""
         return self._head
@@ -118,6 +124,11 @@ class LogFile:
     def proof(self) -> Proof:
         """Return what proves another content to be this generation, as far as it was read."""
         return self.offset, self.fingerprint(), Anchor.of(self._before)
+
+    def is_as_seen(self, seen: os.stat_result) -> bool:
+        """Tell whether that is this file, in the state in which it was looked at last."""
+        state = seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns
+        return seen.st_ino == self.inode and seen.st_dev == self.device and state == self._state
 
     def look(self) -> bool:
         """Notice growth, and return whether there is something to read. TruncatedError, or OSError."""

@@ -131,8 +131,10 @@ class OpenFiles:
         """
         if file.content is None or file.content.packed:
             return False
-        if self._wakeup.watch_file(file.token, file.content.fileno()):
-            return bool(self._active.pop(file, None)) and file.look()
+        waited = self._wakeup.is_armed(file.token)
+        if waited or self._wakeup.watch_file(file.token, file.content.fileno()):
+            self._active.pop(file, None)
+            return not waited and file.look()
         if file in self._active:
             trail, _, pause = self._active.pop(file)
             if pause * 2 < self._timing.sweep:
@@ -150,10 +152,12 @@ class OpenFiles:
         return min((at for _, at, _ in self._active.values()), default=math.inf)
 
     def _park(self) -> bool:
-        idle = [file for trail, file in self.by_id.values() if _is_idle(trail, file)]
+        idle = [(trail, file) for trail, file in self.by_id.values() if _is_idle(trail, file)]
         if idle:
             self._tell()
-            self.shut(min(idle, key=lambda file: file.quiet_since or 0.0))
+            trail, file = min(idle, key=lambda each: each[1].quiet_since or 0.0)
+            trail.rests_until = 0.0
+            self.shut(file)
         return bool(idle)
 
     def _tell(self) -> None:

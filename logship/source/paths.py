@@ -46,11 +46,15 @@ class Match:
 
 @dataclass(slots=True)
 class Found:
-    """What one scan saw. A path with a trouble is there, perhaps, but nothing is known about it."""
+    """What one scan saw. A path with a trouble is there, perhaps, but nothing is known about it.
+
+    ``linked``: at least one match is a link, so what it means may change far from its own directory.
+    """
 
     matches: list[Match] = field(default_factory=list)
     troubles: dict[str, Followed] = field(default_factory=dict)
     directories: set[str] = field(default_factory=set)
+    linked: bool = False
 
 
 def find(sources: Sequence[Followed]) -> Found:
@@ -74,8 +78,19 @@ def owns(source: Followed, path: str) -> bool:
 
 
 def is_rotated(name: str, live: str) -> bool:
-    """Tell whether a file name is what rotation makes of ``live``: ``.1``, ``-20251010.gz``, ``.old``, and so on."""
-    return name != live and bool(_rotated(live).fullmatch(name))
+    """Tell whether a file name is what rotation makes of ``live``: ``.1``, ``-20251010.gz``, ``.old``, and so on.
+
+    The number or date follows the whole name (logrotate's default, and dateext), or stands before the extension
+    (its `extension`): there only a date or `.1` is believed, since `shop-1.log` is rather another log than an old one.
+    """
+    if name.startswith(live) and _AFTER.fullmatch(name, len(live)):
+        return True
+    stem, dot, extension = live.rpartition(".")
+    if not stem or not name.startswith(stem):
+        return False
+    ending = dot + extension
+    names = (name, name.rpartition(".")[0] if name.endswith(_PACKED) else "")
+    return any(each.endswith(ending) and _BETWEEN.fullmatch(each, len(stem), len(each) - len(ending)) for each in names)
 
 
 def is_of(name: str, live: str) -> bool:
@@ -117,6 +132,7 @@ def _look(source: Followed, path: str, literal: bool, found: Found) -> Match | N
         return None
     found.directories.add(os.path.dirname(path))
     if os.path.islink(path):
+        found.linked = True
         found.directories.add(os.path.dirname(os.path.realpath(path)))
     return Match(source, path, seen)
 
@@ -162,19 +178,6 @@ def _class(part: str) -> str:
 
 _SUFFIX = r"[.\-_]?\d[\d.\-_:T]*|[.\-_](?:old|bak|prev|orig|save)"
 _INNER = r"\.\d{1,3}|[.\-_]\d{4}-?\d\d[\d.\-_:T]*"
-
-
-@lru_cache(4096)
-def _rotated(live: str) -> re.Pattern[str]:
-    """Build the pattern of a log's rotated names.
-
-    The number or date follows the whole name (logrotate's default, and dateext), or stands before the extension
-    (its `extension`): there only a date or `.1` is believed, since `shop-1.log` is rather another log than an old one.
-    """
-    stem, dot, extension = live.rpartition(".")
-    packed = r"(?:\.(?:gz|bz2|xz|zst|Z))?"
-    whole = re.escape(live) + rf"(?:{_SUFFIX})" + packed
-    if not stem:
-        return re.compile(whole)
-    inner = re.escape(stem) + rf"(?:{_INNER})" + re.escape(dot + extension) + packed
-    return re.compile(f"{whole}|{inner}")
+_PACKED = (".gz", ".bz2", ".xz", ".zst", ".Z")
+_AFTER = re.compile(rf"(?:{_SUFFIX})(?:{'|'.join(map(re.escape, _PACKED))})?")
+_BETWEEN = re.compile(_INNER)

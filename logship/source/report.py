@@ -1,55 +1,33 @@
-"""What others see of the files: gauges and status. Reads; changes nothing but the gauges."""
+"""What others see of the files: gauges and status. Reads, when it is asked, and changes nothing."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from logship.metrics import Metrics
 from logship.progress.ledger import Ledger
 from logship.source.file import LogFile
 from logship.source.trail import Trail
 
-_AT_A_TIME = 128
-"""Files whose gauges are set in one step of the loop: a millisecond or two."""
 
+def show(metrics: Metrics, trails: Callable[[], Iterable[Trail]], ledger: Ledger) -> None:
+    """Have the gauges of files tell of these trails whenever they are collected."""
 
-class Gauges:
-    """The gauges of files. Each is set when its value has changed only: there may be a thousand."""
+    def files() -> Iterator[tuple[Trail, LogFile]]:
+        return ((trail, file) for trail in trails() for file in trail.files)
 
-    def __init__(self, metrics: Metrics, ledger: Ledger) -> None:
-        self._metrics = metrics
-        self._ledger = ledger
-        self._shown: dict[tuple[str, str], tuple[int, int]] = {}
+    def by_label(value: Callable[[LogFile], float]) -> Iterator[tuple[str, str, float]]:
+        found = {(file.source, _label(file)): value(file) for _, file in files()}
+        return ((*labels, each) for labels, each in found.items())
 
-    async def set(self, trails: Iterable[Trail]) -> None:
-        """Show what is there now, and forget the series of what is not; a few at a time."""
-        behind: dict[tuple[str, str], tuple[int, int]] = {}
-        troubled = held = followed = parked = 0
-        for trail in trails:
-            troubled += bool(trail.trouble)
-            for file in trail.files:
-                behind[file.source, _label(file)] = file.behind, file.offset - self._ledger.watermark(file.key)
-                held += file.size if file.content and not file.links else 0
-                followed += file.content is not None
-                parked += file.content is None and not trail.trouble
-        self._metrics.files_unreadable.set(troubled)
-        self._metrics.files_followed.set(followed)
-        self._metrics.files_parked.set(parked)
-        self._metrics.deleted_bytes_held.set(held)
-        await self._show(behind)
-
-    async def _show(self, behind: dict[tuple[str, str], tuple[int, int]]) -> None:
-        changed = [each for each in behind.items() if self._shown.get(each[0]) != each[1]]
-        gone = self._shown.keys() - behind.keys()
-        self._shown = behind
-        for labels in gone:
-            self._metrics.forget_file(*labels)
-        for number, (labels, values) in enumerate(changed):
-            if not number % _AT_A_TIME:
-                await asyncio.sleep(0)
-            self._metrics.file_behind.labels(*labels).set(values[0])
-            self._metrics.file_unsettled.labels(*labels).set(values[1])
+    metrics.files_followed.set_function(lambda: sum(file.content is not None for _, file in files()))
+    metrics.files_parked.set_function(
+        lambda: sum(file.content is None and not trail.trouble for trail, file in files())
+    )
+    metrics.files_unreadable.set_function(lambda: sum(bool(trail.trouble) for trail in trails()))
+    metrics.deleted_bytes_held.set_function(lambda: sum(file.size for _, file in files() if _is_deleted(file)))
+    metrics.file_behind.set_function(lambda: by_label(lambda file: file.behind))
+    metrics.file_unsettled.set_function(lambda: by_label(lambda file: file.offset - ledger.watermark(file.key)))
 
 
 def describe(trails: Iterable[Trail], ledger: Ledger) -> list[dict[str, object]]:
@@ -82,6 +60,10 @@ def _state(trail: Trail, file: LogFile) -> str:
     if file is trail.live:
         return "unreadable" if trail.trouble else "following"
     return "deleted" if not file.links else "draining"
+
+
+def _is_deleted(file: LogFile) -> bool:
+    return file.content is not None and not file.links
 
 
 def _label(file: LogFile) -> str:

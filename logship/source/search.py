@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import count
@@ -19,7 +19,7 @@ import structlog
 from logship.errors import LogshipError
 from logship.metrics import Metrics
 from logship.progress.checkpoint import Position
-from logship.progress.fingerprint import HEAD
+from logship.progress.fingerprint import HEAD, Fingerprint
 from logship.progress.ledger import Ledger
 from logship.source import content, paths, siblings
 from logship.source import file as files
@@ -278,12 +278,11 @@ class Search:
     def _ours(self, trail: Trail, opened: _Opened | None) -> list[Generation]:
         """Return the generations of a log that are or were read."""
         name = os.path.basename(trail.real)
-        before = [one for one in self._finished.before if paths.is_of(os.path.basename(one.path), name)]
         resumed = opened.generation() if opened else None
         return [
             *(replace(generation(file), plain=file is trail.live) for file in trail.files),
             *map(replace, trail.closed),  # copies: a quest notes where they are
-            *map(_saved_generation, before),
+            *map(_saved_generation, self._finished.before_of(name)),
             *([resumed] if resumed else []),
         ]
 
@@ -432,15 +431,30 @@ def _saved_generation(finished: Position) -> Generation:
     return Generation(there, finished.fingerprint, proof, size=finished.offset, latest=int(finished.seen * 1e9))
 
 
-def whereabouts(finished: Iterable[Position]) -> list[tuple[Position, Sibling | None]]:
-    """Return where finished files are now, in the directories where they were. What cannot be told is left out."""
-    listing = siblings.Listing()
-    found: list[tuple[Position, Sibling | None]] = []
-    for each in finished:
-        with suppress(OSError):
-            there = listing.with_inode(each.inode, [os.path.dirname(each.path)])
-            found.append((each, next((one for one in there if _is_still(each, one)), None)))
-    return found
+class Whereabouts:
+    """Where finished files are now, in the directories where they were. One that lies as it did is not read again."""
+
+    def __init__(self) -> None:
+        self._proved: dict[tuple[Id, Fingerprint], tuple[int, int]] = {}  # size and time (ns) of the last write
+
+    def look(self, finished: Iterable[Position]) -> list[tuple[Position, Sibling | None]]:
+        """Return where they are; None: nowhere. What cannot be told is left out. Reads, so call it in a thread."""
+        listing, before, self._proved = siblings.Listing(), self._proved, {}
+        found: list[tuple[Position, Sibling | None]] = []
+        for each in finished:
+            with suppress(OSError):
+                there = listing.with_inode(each.inode, [os.path.dirname(each.path)])
+                found.append((each, next((one for one in there if self._is_still(each, one, before)), None)))
+        return found
+
+    def _is_still(
+        self, finished: Position, sibling: Sibling, before: Mapping[tuple[Id, Fingerprint], tuple[int, int]]
+    ) -> bool:
+        whose, state = (sibling.id, finished.fingerprint), (sibling.size, sibling.mtime_ns)
+        still = before.get(whose) == state or _is_still(finished, sibling)
+        if still:
+            self._proved[whose] = state
+        return still
 
 
 def _is_still(finished: Position, sibling: Sibling) -> bool:

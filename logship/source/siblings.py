@@ -52,6 +52,7 @@ class Listing:
     def __init__(self) -> None:
         self._entries: dict[str, list[tuple[str, int]]] = {}
         self._below: dict[str, list[str]] = {}
+        self._names: dict[str, dict[int, list[str]]] = {}  # by inode
 
     def siblings(self, live: str, directories: Iterable[str]) -> list[Sibling]:
         """Return what rotation made of the log at ``live``, oldest first. OSError: a directory cannot be read."""
@@ -73,8 +74,10 @@ class Listing:
     def with_inode(self, inode: int, directories: Iterable[str]) -> Iterator[Sibling]:
         """Yield the files of that inode, whatever their name."""
         for directory in directories:
-            for name, number in self._read(directory):
-                if number == inode and (sibling := _stat(os.path.join(directory, name))):
+            if directory not in self._names:
+                self._names[directory] = _by_inode(self._read(directory))
+            for name in self._names[directory].get(inode, ()):
+                if sibling := _stat(os.path.join(directory, name)):
                     yield sibling
 
     def below(self, directory: str) -> list[str]:
@@ -99,6 +102,13 @@ class Listing:
             self._entries[directory] = sorted((each.name, each.inode()) for each in there)
             self._below[directory] = sorted(each.path for each in there if each.is_dir())[:_BELOW]
         return self._entries[directory]
+
+
+def _by_inode(entries: Iterable[tuple[str, int]]) -> dict[int, list[str]]:
+    names: dict[int, list[str]] = {}
+    for name, inode in entries:
+        names.setdefault(inode, []).append(name)
+    return names
 
 
 def search(

@@ -4,7 +4,8 @@
 files are looked at, and it is noted who has something to read. *Reading* takes one chunk a turn, round robin over
 trails, and within a trail the oldest generation first. What is not where it was left is the business of `search`.
 
-Polling makes it right: every file once a second, every directory every ten. Events only make it fast.
+Polling makes it right: every file once a second, every directory every ten. Events only make it fast; but a log that
+rests, where they tell of everything, is looked at every five seconds.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import errno
 import glob
 import math
 import os
+import stat
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
@@ -25,18 +27,17 @@ import structlog
 from logship.errors import LogshipError
 from logship.metrics import Metrics
 from logship.progress.checkpoint import Position
-from logship.progress.fingerprint import Fingerprint
 from logship.progress.ledger import Ledger
 from logship.records import Chunk
-from logship.source import content, paths, report, search, siblings
+from logship.source import content, paths, report
 from logship.source import file as files
 from logship.source.file import LogFile, TruncatedError
 from logship.source.lines import BLOCK
 from logship.source.openfiles import SOON, SWEEP, OpenFiles
 from logship.source.paths import Followed, Match
-from logship.source.report import Gauges
-from logship.source.search import Search
+from logship.source.search import Search, Whereabouts
 from logship.source.siblings import Id
+from logship.source.survey import Survey
 from logship.source.trail import Finished, Timing, Trail, generation, is_settled, position, unknown
 from logship.source.watch import EVERYTHING, Wakeup
 
@@ -49,6 +50,9 @@ _KEEP = 7 * 86400.0
 
 _FORGET = 3600.0
 """Seconds (wall) that a finished file is remembered when it is gone: its compressed copy is not to be read again."""
+
+_REMEMBERED = 60.0
+"""Seconds (wall) after which it is noted anew that a finished file is still there."""
 
 _PATIENCE = 10
 """How many times longer the newest generation is held: without a successor it may still be the one that is written."""
@@ -115,13 +119,15 @@ class Tailer:
         self._wall = wall
         self._saved: list[Position] = []
         self._finished = Finished()
+        self._whereabouts = Whereabouts()
+        self._left: dict[int, Position] = {}  # by FileKey: what `positions` told last
         positions = list(positions)
         for each in positions:
             self._finished.put(each, saved=True) if each.finished else self._saved.append(each)
         self._trails: dict[str, Trail] = {}
         self._queue: deque[Trail] = deque()
         self._open = OpenFiles(wakeup, timing, clock, unpack=once)
-        self._gauges = Gauges(metrics, ledger)
+        report.show(metrics, self._trails.values, ledger)
         self._search = Search(
             self._open,
             self._finished,
@@ -132,6 +138,7 @@ class Tailer:
             wall=wall,
             patient=not once,
         )
+        self._survey = Survey()
         self._swept = self._scanned = -math.inf
         self._scan_cost = self._last_scan_took = 0.0
         self._began: float | None = None  # the last scan: epoch seconds
@@ -157,7 +164,7 @@ class Tailer:
     async def look(self) -> None:
         """Scan the directories, look at every file, and search for what is missing, whatever the clock says."""
         await self._scan()
-        await self._sweep()
+        await self._sweep(all_of_them=True)
         await self._find()
 
     def take(self) -> Chunk | None:
@@ -206,13 +213,17 @@ class Tailer:
     def positions(self) -> list[Position]:
         """Return where reading resumes, of every file that is known, at the ledger's watermarks."""
         found = [each for each in self._saved if self._is_kept(each)]
+        before, self._left = self._left, {}
         for trail in self._trails.values():
             # As of the last scan: what has been rotated since is not known of yet, and is younger than that.
             now = trail.looked or trail.since or self._wall()
+            last = before if trail.at_rest and not (trail.searching or trail.attempts) else {}
             found += trail.saved
             found += [position(each.file, self._ledger, now) for each in trail.lost if each.file]
             found += [each.position for each in trail.lost if not each.file and self._is_kept(each.position)]
-            found += [position(each, self._ledger, now) for each in trail.files]
+            for each in trail.files:
+                self._left[each.key] = position(each, self._ledger, now, last.get(each.key))
+                found.append(self._left[each.key])
             found += unknown(trail)
         return [*found, *self._finished]
 
@@ -280,9 +291,11 @@ class Tailer:
         scanning = EVERYTHING in noticed or self._clock() >= self._next_scan()
         if scanning:
             await self._scan()
-        if scanning or moved or SWEEP in noticed or self._clock() >= self._swept + self._timing.sweep:
-            await self._sweep()
+        asked = moved or EVERYTHING in noticed or SWEEP in noticed
+        if asked or scanning or self._clock() >= self._swept + self._timing.sweep:
+            await self._sweep(all_of_them=asked)
         for trail, file in self._open.due(noticed):
+            trail.rests_until = 0.0
             self._look_at(trail, file)
         await self._find()
 
@@ -301,7 +314,6 @@ class Tailer:
             await self._search.carry_out(due)
             for trail in due:
                 self._enqueue(trail)
-            await self._gauges.set(self._trails.values())
         if self._began:
             for trail in self._trails.values():
                 if not (trail.searching or trail.attempts or trail.saved or trail.trouble):
@@ -318,7 +330,7 @@ class Tailer:
         if not self._once:
             self._wakeup.watch_directories(self._directories)  # before looking: what comes later tells of itself
         known = {each.path: each.known for each in self._trails.values() if each.known is not None}
-        found, grown = await asyncio.to_thread(_survey, sources, known)
+        found, grown = await asyncio.to_thread(self._survey.look, sources, known)
         self._scanned = self._clock()
         took = self._scanned - start
         # The smaller of two: one scan that had to wait for the processor must not put off the next for seconds.
@@ -438,7 +450,7 @@ class Tailer:
 
     async def _revisit(self) -> None:
         """See what became of the finished files: gone ones are forgotten, and one that has grown is read on."""
-        there = await asyncio.to_thread(search.whereabouts, list(self._finished))
+        there = await asyncio.to_thread(self._whereabouts.look, list(self._finished))
         now = self._wall()
         for finished, sibling in there:
             if sibling is None:
@@ -447,28 +459,52 @@ class Tailer:
             elif sibling.size > finished.offset and not sibling.packed and sibling.id not in self._open.by_id:
                 self._finished.drop(finished)
                 self._saved.append(replace(finished, path=sibling.path, finished=False))
-            else:
+            elif sibling.path != finished.path or abs(now - finished.seen) > _REMEMBERED:
                 self._finished.renew(finished, replace(finished, path=sibling.path, seen=now))
         self._meet_saved()
 
     # Looking: at paths and files.
 
-    async def _sweep(self) -> None:
-        """Look at every path and every open file, a few at a time: there may be thousands."""
-        self._swept = self._clock()
+    async def _sweep(self, *, all_of_them: bool) -> None:
+        """Look at every path and every open file that does not rest, a few at a time: there may be thousands."""
+        now = self._swept = self._clock()
         self._open.starved = False
-        for number, trail in enumerate(list(self._trails.values()), start=1):
+        all_of_them |= not self._wakeup.works
+        watched = {each for each in self._survey.trusted if self._wakeup.is_armed(each)}
+        due = [trail for trail in self._trails.values() if all_of_them or trail.rests_until <= now]
+        for number, trail in enumerate(due, start=1):
             if not number % _AT_A_TIME:
                 await asyncio.sleep(0)
-            if not trail.dropped:
-                self._trace(trail)
-            for file in list(trail.files):
-                self._look_at(trail, file)
-            for file in list(trail.files):
-                self._retire(trail, file)
-            if not trail.live and self._is_forgotten(trail):
-                del self._trails[trail.path]
-        await self._gauges.set(self._trails.values())
+            seen = self._glance(trail)
+            if not seen:
+                self._look_into(trail)
+            told = seen and stat.S_ISREG(seen.st_mode) and trail.path.rpartition("/")[0] in watched
+            trail.rests_until = now + self._timing.rest if told else 0.0
+
+    def _glance(self, trail: Trail) -> os.stat_result | None:
+        """Return what lies at the path of a log that rests; None: look into it, for something may have happened.
+
+        Where nothing has, one look tells it of all there is. A link is returned as one, with its target looked at.
+        """
+        file = trail.live
+        if file is None or not trail.at_rest or not (self._wakeup.is_armed(file.token) or not self._wakeup.works):
+            return None
+        try:
+            lies = os.lstat(trail.path)
+            seen = os.stat(trail.path) if stat.S_ISLNK(lies.st_mode) else lies
+        except OSError:
+            return None
+        return lies if file.is_as_seen(seen) else None
+
+    def _look_into(self, trail: Trail) -> None:
+        if not trail.dropped:
+            self._trace(trail)
+        for file in list(trail.files):
+            self._look_at(trail, file)
+        for file in list(trail.files):
+            self._retire(trail, file)
+        if not trail.live and self._is_forgotten(trail):
+            del self._trails[trail.path]
 
     def _trace(self, trail: Trail) -> None:
         """See who is at the path now."""
@@ -725,16 +761,6 @@ class Tailer:
                     file.ending = file.ready = age >= self._timing.linger
             self._enqueue(trail)
         return bool(self._queue)
-
-
-def _survey(sources: Sequence[Followed], known: Mapping[str, Mapping[Id, Fingerprint]]) -> tuple[paths.Found, set[str]]:
-    """Find what the sources mean, and the logs that have a sibling they did not have when listed last."""
-    found, listing, grown = paths.find(sources), siblings.Listing(), set()
-    for path, ids in known.items():
-        with contextlib.suppress(OSError):
-            if listing.has_more(os.path.realpath(path), {inode for _, inode in ids}):
-                grown.add(path)
-    return found, grown
 
 
 def _timed(call: Callable[[], None], clock: Callable[[], float]) -> float:

@@ -7,13 +7,17 @@ read first and a search knows where to begin.
 from __future__ import annotations
 
 import os
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from itertools import chain, islice, takewhile
+from operator import itemgetter
 
 from logship.progress.checkpoint import Position
 from logship.progress.fingerprint import Anchor, Fingerprint
 from logship.progress.ledger import Ledger
+from logship.source import paths
 from logship.source.census import Generation
 from logship.source.file import LogFile, Proof
 from logship.source.paths import Followed
@@ -22,6 +26,9 @@ from logship.source.siblings import Id
 
 _CLOSED = 64
 """Generations that are remembered: more than a rotation keeps, few enough to compare with all."""
+
+_SEEN_GRAIN = 60.0
+"""Seconds by which what is saved may be late to say that a log still lies where it was, with nothing else beside it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +40,14 @@ class Timing:
         sweep: between two looks at every file.
         scan: between two scans of the directories.
         linger: how long the end of a rotated file must have been seen before it is closed.
+        rest: between two looks at a log that is at rest, where events tell of whatever happens to it.
     """
 
     poll: float = 0.005
     sweep: float = 1.0
     scan: float = 10.0
     linger: float = 60.0
+    rest: float = 5.0
 
 
 @dataclass(slots=True)
@@ -87,6 +96,7 @@ class Trail:
         dropped: no source means it any more; what was read is settled, and no more is read.
         queued: it waits for its turn to be read.
         trouble: why the live file cannot be followed at present.
+        rests_until: when to look next (on the caller's clock), unless an event comes before.
     """
 
     path: str
@@ -110,6 +120,13 @@ class Trail:
     dropped: bool = False
     queued: bool = False
     trouble: str = ""
+    rests_until: float = 0.0
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether there is nothing here but a live generation that has been read: the rest needs to be looked after."""
+        read = self.live is not None and self.live.is_read
+        return read and len(self.files) == 1 and not (self.dropped or self.trouble)
 
     @property
     def real(self) -> str:
@@ -124,16 +141,19 @@ class Trail:
 
     def add(self, file: LogFile, successor: LogFile | None = None) -> None:
         """Take in an old generation: before its successor, or behind the other old ones and before the live one."""
+        self.rests_until = 0.0
         later = successor if successor in self.files else self.live
         self.files.insert(self.files.index(later) if later else len(self.files), file)
 
     def go_live(self, file: LogFile) -> None:
         """Take in what lies at the path now."""
+        self.rests_until = 0.0
         self.files.append(file)
         self.live = file
 
     def remove(self, file: LogFile) -> None:
         """Let a generation go."""
+        self.rests_until = 0.0
         self.files.remove(file)
         if self.live is file:
             self.live = None
@@ -156,41 +176,58 @@ class Finished:
     """Positions of files that were read to their end: ``before``, by the process that saved them, and by this one."""
 
     def __init__(self) -> None:
-        self._positions: list[Position] = []
-        self._before: list[Position] = []
+        self._positions: dict[Id, list[Position]] = {}  # an inode may have been used again
+        self._before: dict[Id, list[Position]] = {}
+        self._names: list[tuple[str, Position]] | None = None  # of those before, in order
 
     def __iter__(self) -> Iterator[Position]:
-        return iter([*self._before, *self._positions])
+        return chain.from_iterable([*self._before.values(), *self._positions.values()])
 
-    def __len__(self) -> int:
-        return len(self._before) + len(self._positions)
+    def __bool__(self) -> bool:
+        return bool(self._before or self._positions)
 
-    @property
-    def before(self) -> list[Position]:
-        """Those that were saved."""
-        return list(self._before)
+    def before_of(self, live: str) -> list[Position]:
+        """Return those that were saved of a log with this name, and of what rotation made of it."""
+        if self._names is None:
+            saved = chain.from_iterable(self._before.values())
+            self._names = sorted(((os.path.basename(each.path), each) for each in saved), key=itemgetter(0))
+        stem = live.rpartition(".")[0] or live
+        start = bisect_left(self._names, stem, key=itemgetter(0))
+        alike = takewhile(lambda named: named[0].startswith(stem), islice(self._names, start, None))
+        return [each for name, each in alike if paths.is_of(name, live) and each in self._before.get(_id(each), ())]
 
     def put(self, position: Position, *, saved: bool = False) -> None:
         """Remember a file."""
-        (self._before if saved else self._positions).append(position)
+        kept = self._before if saved else self._positions
+        self._names = None if saved else self._names
+        kept.setdefault(_id(position), []).append(position)
 
     def renew(self, position: Position, now: Position) -> None:
         """Remember what is new about a file."""
-        for each in (self._before, self._positions):
-            if position in each:
-                each[each.index(position)] = now
+        for kept in (self._before, self._positions):
+            here = kept.get(_id(position), ())
+            if position in here:
+                self._names = None
+                kept[_id(now)] = [now if each == position else each for each in here]
                 return
 
     def drop(self, position: Position) -> None:
         """Forget a file."""
-        for each in (self._before, self._positions):
-            if position in each:
-                each.remove(position)
+        for kept in (self._before, self._positions):
+            here = kept.get(_id(position), [])
+            if position in here:
+                here.remove(position)
+                if not here:
+                    del kept[_id(position)]
                 return
 
     def at(self, id_: Id) -> list[Position]:
         """Return what was finished under this device and inode: it may have been used again."""
-        return [each for each in self if (each.device, each.inode) == id_]
+        return [*self._before.get(id_, ()), *self._positions.get(id_, ())]
+
+
+def _id(position: Position) -> Id:
+    return position.device, position.inode
 
 
 def generation(file: LogFile, *, closed: bool = False) -> Generation:
@@ -199,14 +236,27 @@ def generation(file: LogFile, *, closed: bool = False) -> Generation:
     return Generation(file.id, file.fingerprint(), file.proof(), file.head, size=size, latest=file.written)
 
 
-def position(file: LogFile, ledger: Ledger, now: float) -> Position:
-    """Return where reading of a generation resumes: where all before is settled, with what is settled beyond it."""
+def position(file: LogFile, ledger: Ledger, now: float, last: Position | None = None) -> Position:
+    """Return where reading of a generation resumes: where all before is settled, with what is settled beyond it.
+
+    ``last`` is what was returned before, while the log was at rest: it is returned again for as long as it holds.
+    """
+    if last is not None and _holds(last, file, ledger, now):
+        return last
     offset, fingerprint, anchor = file.position_at(ledger.watermark(file.key))
     finished = file.ended and offset == file.offset
     left = Position(file.source, file.path, file.device, file.inode, offset, fingerprint, anchor, now, finished)
     reach = ledger.reach(file.key)
     proof = file.anchor_at(reach.end) if reach.end > offset else None
     return replace(left, reach=reach, reach_anchor=proof) if proof is not None else left
+
+
+def _holds(last: Position, file: LogFile, ledger: Ledger, now: float) -> bool:
+    """Tell whether a position says all there is to say of a file: nobody has read it since, and all is settled."""
+    still = last.offset == file.offset and last.reach is None and last.finished == file.ended
+    same = last.path == file.path and last.source == file.source and last.fingerprint is file.fingerprint()
+    there = (last.device, last.inode) == file.id and abs(now - last.seen) < _SEEN_GRAIN
+    return still and same and there and not ledger.unsettled(file.key) and ledger.known(file.key) is None
 
 
 def reach_of(saved: Position) -> Proof | None:

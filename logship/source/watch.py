@@ -74,6 +74,15 @@ class Wakeup:
         """Whether events were asked for and do not work, so that polling carries on alone. ``cause`` says why."""
         return bool(self.cause)
 
+    @property
+    def works(self) -> bool:
+        """Whether events come at present."""
+        return self._inotify is not None and bool(self._inotify.is_alive())
+
+    def is_armed(self, token: str) -> bool:
+        """Tell whether the next event of what has this token is still to come."""
+        return token in self._armed
+
     async def wait(self, limit: float) -> set[str] | None:
         """Return what was noticed since the last call, as soon as there is something; None when time is up."""
         if not self._noticed:
@@ -90,12 +99,16 @@ class Wakeup:
         self._wake.set()
 
     def watch_directories(self, paths: Iterable[str]) -> None:
-        """Arm exactly these directories: an event's token is the directory's path."""
+        """Arm exactly these directories: an event's token is the directory's path.
+
+        One that has taken another's place is armed anew: who moves a directory above it leaves no event here.
+        """
         wanted = set(paths)
         if self._events:
             self._alive()
-        for token in [each for each in self._armed if each.startswith("/") and each not in wanted]:
-            self.forget(token)
+        for token, shot in [each for each in self._armed.items() if each[0].startswith("/")]:
+            if token not in wanted or shot.directory != _identity(token):
+                self.forget(token)
         for path in wanted:
             self._arm(path, path, _DIRECTORY)
 
@@ -127,7 +140,7 @@ class Wakeup:
         if not self._events or not self._alive():
             return False
         self._loop = self._loop or asyncio.get_running_loop()
-        shot = _Shot(self, token)
+        shot = _Shot(self, token, _identity(path) if mask == _DIRECTORY else None)
         try:
             shot.wd = self._inotify.add_callback(os.fsencode(path), mask, shot, shot.id)
         except FileNotFoundError:
@@ -204,11 +217,12 @@ class Wakeup:
 class _Shot:
     """One armed watch, called back by watchdog. Its id tells it from an earlier one for the same file."""
 
-    __slots__ = ("_told", "_wakeup", "id", "token", "wd")
+    __slots__ = ("_told", "_wakeup", "directory", "id", "token", "wd")
 
-    def __init__(self, wakeup: Wakeup, token: str) -> None:
+    def __init__(self, wakeup: Wakeup, token: str, directory: tuple[int, int] | None = None) -> None:
         self._wakeup = wakeup
         self.token = token
+        self.directory = directory
         self.id = id(self)
         self.wd = -1
         self._told = False
@@ -227,3 +241,10 @@ class _Shot:
 
     def on_queue_overflow(self) -> None:
         self._wakeup._overflow()
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    with suppress(OSError):
+        seen = os.stat(path)
+        return seen.st_dev, seen.st_ino
+    return None

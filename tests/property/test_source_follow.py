@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import tempfile
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -25,6 +25,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from logship.metrics import Metrics
 from logship.progress.ledger import Ledger
 from logship.records import Span
+from logship.source.survey import Survey
 from logship.source.tailer import Followed, Tailer
 from logship.source.watch import Wakeup
 
@@ -78,10 +79,13 @@ class Life(RuleBasedStateMachine):
             seen=seen,
             metrics=Metrics(),
             ledger=self.ledger,
-            wakeup=Wakeup(events=False),
+            wakeup=self.wakeup(),
             clock=lambda: self.now,
             wall=lambda: self.now + EPOCH,
         )
+
+    def wakeup(self) -> Wakeup:
+        return Wakeup(events=False)
 
     def stamp(self, path: Path) -> None:
         """Let time pass, and give a file the time at which it was written to."""
@@ -274,6 +278,39 @@ class TwinLife(Life):
         assert Counter(self.read) == Counter(self.written)
 
 
+class Deaf(Wakeup):
+    """Events that are trusted, and never come."""
+
+    works = True
+
+    def is_armed(self, token: str) -> bool:
+        return True
+
+    def watch_file(self, token: str, fd: int) -> bool:
+        return True
+
+    def watch_directories(self, paths: Iterable[str]) -> None:
+        pass
+
+
+class RestingLife(Life):
+    """The same, where logs are left alone as long as they rest, and no event tells of anything: time alone finds it."""
+
+    def wakeup(self) -> Wakeup:
+        return Deaf()
+
+    def open(self, positions: list, seen: set[str]) -> None:
+        super().open(positions, seen)
+        self.tailer._survey = Survey(trust=set)
+
+    @rule()
+    def look(self) -> None:
+        """Let pass what it takes until all is looked at that rests, and every directory."""
+        self.now += 11
+        asyncio.run(self.tailer._notice(set()))
+        self.take()
+
+
 class FaultyLife(Life):
     """The same, where two system calls in a hundred fail: perhaps out of order, but nothing lost, nothing doubled."""
 
@@ -427,10 +464,14 @@ class HardLife(Life):
         assert set(self.read) <= set(self.written)
 
 
+class RestingHardLife(RestingLife, HardLife):
+    """Both: what nobody can know without an event may be missed, but for no other reason than that it was gone."""
+
+
 @contextlib.contextmanager
 def faults(chance: random.Random) -> Iterator[None]:
     """Let what the follower asks of the file system fail now and then."""
-    real = {name: getattr(os, name) for name in ("open", "pread", "stat", "fstat", "scandir")}
+    real = {name: getattr(os, name) for name in ("open", "pread", "stat", "lstat", "fstat", "scandir")}
 
     def failing(name: str):
         def call(*args, **more):
@@ -463,7 +504,11 @@ Life.TestCase.settings = settings(
 FaultyLife.TestCase.settings = settings(Life.TestCase.settings, max_examples=12 * LIVES)
 TwinLife.TestCase.settings = settings(Life.TestCase.settings, max_examples=20 * LIVES)
 HardLife.TestCase.settings = settings(Life.TestCase.settings, max_examples=20 * LIVES)
+RestingLife.TestCase.settings = settings(Life.TestCase.settings, max_examples=12 * LIVES)
+RestingHardLife.TestCase.settings = settings(Life.TestCase.settings, max_examples=12 * LIVES)
 TestLife = Life.TestCase
 TestFaultyLife = FaultyLife.TestCase
 TestTwinLife = TwinLife.TestCase
 TestHardLife = HardLife.TestCase
+TestRestingLife = RestingLife.TestCase
+TestRestingHardLife = RestingHardLife.TestCase

@@ -127,7 +127,7 @@ def test_metrics_are_written_as_the_library_writes_them() -> None:
     """Every kind of metric, with labels that have to be quoted."""
     metrics = Metrics()
     metrics.lines_read.labels('a "quoted" \\ name\nof two lines').inc(3)
-    metrics.file_behind.labels("shop", "/var/log/é.log").set(1e12)
+    metrics.file_behind.set_function(lambda: [("shop", "/var/log/é.log", 1e12)])
     metrics.oldest_unsettled.set(float("inf"))
     metrics.request_seconds.labels("plausible").observe(0.003)
     assert metrics.text() == generate_latest(metrics.registry)

@@ -65,6 +65,20 @@ def test_saved_positions_and_sources_come_back(state: Path):
     assert os.fsencode(again.positions[1].path) == b'/var/log/\xff\n"b\\\xc3\xa9.log'
 
 
+def test_positions_that_lie_still_are_saved_as_before(state: Path):
+    """Their very values are told again, beside others that are new; the file is the same as if all were new."""
+    still, kept = position(1, "/a"), position(2, "/b")
+    generations = [[still, kept], [still, position(3, "/c"), kept], [position(4, "/d"), still], [still]]
+    with closing(Checkpoint.open(state)) as held:
+        for each in generations:
+            held.save(each, ["shop"])
+            written = (state / NEWEST).read_bytes()
+            assert Checkpoint.open(state, read_only=True).positions == tuple(each)
+            with closing(Checkpoint.open(state.with_name("afresh"))) as other:
+                other.save([replace(one) for one in each], ["shop"])
+            assert (state.with_name("afresh") / NEWEST).read_bytes() == written
+
+
 def test_state_is_private(state: Path):
     """The directory is made 0700 and its files 0600: paths of logs are nobody's business."""
     save(state, 1, 2)
