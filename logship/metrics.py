@@ -33,56 +33,56 @@ class Metrics:
             return Gauge(f"logship_{name}", text, labels, registry=registry)
 
         # From the file to the line.
-        self.lines_read = counter("lines_read", "Lines read, blank and unparsed ones too.", "source")
+        self.lines_read = counter("lines_read", "Lines read, including blank and unparsed ones.", "source")
         self.bytes_read = counter("read_bytes", "Bytes read from followed files.", "source")
-        self.lines_unparsed = counter("lines_unparsed", "Lines that are no request, by reason.", "source", "reason")
+        self.lines_unparsed = counter(
+            "lines_unparsed", "Lines that could not be parsed, by reason.", "source", "reason"
+        )
         self.lines_dropped = counter(
             "lines_dropped", "Parsed lines that became no event, by reason.", "source", "reason"
         )
         self.lines_expired = counter("lines_expired", "Lines older than max_event_age when read.", "source")
-        self.lines_oversized = counter(
-            "lines_oversized_lost", "Lines over 1 MiB, skipped to their end: lost.", "source"
-        )
-        self.nul_bytes = counter("nul_bytes", "NUL bytes stripped from lines (holes left by a truncation).", "source")
+        self.lines_oversized = counter("lines_oversized_lost", "Lines over 1 MiB: skipped, and lost.", "source")
+        self.nul_bytes = counter("nul_bytes", "NUL bytes removed from lines (holes left by a truncation).", "source")
         self.bytes_lost = counter(
             "lost_bytes", "Bytes known to have vanished before they could be read, by cause.", "source", "cause"
         )
         self.limits_applied = counter(
-            "api_limits_applied", "Values cut to the limits of Plausible's API.", "source", "limit"
+            "api_limits_applied", "Values shortened to the limits of Plausible's API.", "source", "limit"
         )
 
         # Files.
         self.files_followed = gauge("files_followed", "Files open and followed.")
         self.files_parked = gauge(
-            "files_parked", "Followed files that are closed for want of descriptors; they are opened when they grow."
+            "files_parked", "Followed files that are closed to save descriptors; they are opened when they grow."
         )
-        self.files_unreadable = gauge("files_unreadable", "Files that match but cannot be read at present.")
+        self.files_unreadable = gauge("files_unreadable", "Files that match a path but cannot be read at present.")
         self.file_events = counter("file_events", "What happened to files: opened, rotated, truncated, ...", "event")
-        self.file_behind = FileGauge(registry, "file_behind_bytes", "Bytes of the file not read yet.")
-        self.file_unsettled = FileGauge(registry, "file_unsettled_bytes", "Bytes read whose lines are not settled yet.")
-        self.deleted_bytes_held = gauge("deleted_bytes_held", "Size of deleted files kept open until they are settled.")
-        self.oldest_unsettled = gauge(
-            "oldest_unsettled_seconds", "Age of the oldest unsettled line, by when it was read."
+        self.file_behind = FileGauge(registry, "file_behind_bytes", "Bytes of the file that are not read yet.")
+        self.file_unsettled = FileGauge(
+            registry, "file_unsettled_bytes", "Bytes of the file that are read but not settled yet."
         )
-        self.watch_degraded = gauge("watch_degraded", "1 while file events do not work and polling carries on alone.")
+        self.deleted_bytes_held = gauge("deleted_bytes_held", "Size of deleted files kept open until they are settled.")
+        self.oldest_unsettled = gauge("oldest_unsettled_seconds", "Seconds since the oldest unsettled line was read.")
+        self.watch_degraded = gauge("watch_degraded", "1 while file events do not work, and files are polled instead.")
 
         # Events.
         self.events_routed = counter("events_routed", "Deliveries made by the rules.", "destination")
         self.events_settled = counter("events", "Deliveries settled, by outcome.", "destination", "outcome")
         self.plausible_dropped = counter(
             "events_plausible_dropped",
-            "Accepted, but dropped by Plausible (x-plausible-dropped).",
+            "Events accepted, but dropped by Plausible (x-plausible-dropped).",
             "destination",
             "domain",
         )
-        self.answers = counter("answers", "Answers by status code, or by the error's name.", "destination", "status")
-        self.retries = counter("retries", "Attempts beyond an event's first.", "destination")
+        self.answers = counter("answers", "Answers, by status code or error name.", "destination", "status")
+        self.retries = counter("retries", "Attempts beyond the first one of an event.", "destination")
         self.ambiguous = counter(
             "events_ambiguous",
-            "Requests that were sent but never answered: sent again, perhaps counted twice.",
+            "Requests that were sent but never answered: sent again, and perhaps counted twice.",
             "destination",
         )
-        self.in_flight = gauge("events_in_flight", "Requests sent and not answered.", "destination")
+        self.in_flight = gauge("events_in_flight", "Requests sent and not answered yet.", "destination")
         self.queued = gauge("events_queued", "Deliveries waiting in memory.", "destination")
         self.destination_paused = gauge(
             "destination_paused", "1 while a destination is held back.", "destination", "cause"
@@ -94,13 +94,13 @@ class Metrics:
             buckets=_SECONDS,
             registry=registry,
         )
-        self.dead_letter_failures = counter("dead_letter_write_failures", "Writes of the dead letter file that failed.")
-        self.dead_letter_bytes = gauge("dead_letter_bytes", "Bytes of dead letters on disk, replayed ones gone.")
+        self.dead_letter_failures = counter("dead_letter_write_failures", "Failed writes to the dead letter file.")
+        self.dead_letter_bytes = gauge("dead_letter_bytes", "Bytes of dead letters on disk.")
 
         # Progress and the process.
         self.checkpoints = counter("checkpoints", "Checkpoint saves, by result.", "result")
         self.checkpoint_recoveries = counter(
-            "checkpoint_recoveries", "Checkpoints found damaged, by what was used instead.", "used"
+            "checkpoint_recoveries", "Damaged checkpoints, by what was used instead.", "used"
         )
         self.reloads = counter("config_reloads", "Configuration reloads, by result.", "result")
         self.reload_success = gauge("config_last_reload_successful", "1 if the last reload was accepted.")

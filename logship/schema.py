@@ -39,7 +39,7 @@ _INTRODUCTION = """\
 
 <!-- Made from logship/settings/ by `python -m logship.schema`; edit there. -->
 
-One YAML file says everything. The least that works:
+Everything is in one YAML file. The shortest one that works:
 
 ```yaml
 sources:
@@ -47,26 +47,25 @@ sources:
     site: https://example.com
 ```
 
-`logship check` tells all that is wrong with a file, with line and column. The running daemon notices a saved edit; a
-file with an error changes nothing. Unknown keys are errors.
+`logship check` reports everything that is wrong with a file, with line and column. The running daemon notices when the
+file is saved; a file with an error changes nothing. Unknown keys are errors.
 
 **Durations** have a unit: `500ms`, `30s`, `5m`, `24h`, `7d`.
 
-**Text** is taken as it is written: `404`, `no`, `22:22` and `2024-01-01` need no quotes where text is wanted. What YAML
-reads as something else does need them: a value that begins with `*`, `&`, `@`, `%`, `{` or `[`, as in `"*.gz"` or
-`"{path}"`, and one that holds `: ` or ` #`.
+**Text** is taken as written: `404`, `no`, `22:22` and `2024-01-01` need no quotes where text is wanted. Values that
+begin with `*`, `&`, `@`, `%`, `{` or `[` need quotes, as in `"*.gz"` or `"{path}"`, and so do values that hold `: ` or
+` #`: YAML reads them as something else.
 
-**Lists** may be written as a single value where they hold one: `path: /var/log/nginx/access.log`. So may conditions:
-`status: 404`.
+**Lists** of one may be written as a single value: `path: /var/log/nginx/access.log`, `status: 404`.
 
-**Environment variables** are replaced in values, not in keys: `${NAME}` must be set, `${NAME:-default}` need not be, or
-may be empty. `$${` stands for `${` itself, as in an nginx format that writes `$${request_time}`; every other `$` is
-left alone. What a variable held is never shown in a message.
+**Environment variables** are replaced in values, not in keys. `${NAME}` must be set; `${NAME:-default}` may be unset or
+empty. `$${` stands for `${` itself, as in an nginx format that writes `$${request_time}`; every other `$` is left
+alone. No message ever shows what a variable held.
 
 **Anchors, aliases and merge keys** (`&name`, `*name`, `<<: *name`) work.
 
-**Editors** complete and check the file by the JSON Schema that `logship check --schema` prints, when the file's first
-line names where it was saved: `# yaml-language-server: $schema=schema.json`.
+**Editors** complete and check the file by a JSON Schema: save what `logship check --schema` prints, and name it in the
+first line: `# yaml-language-server: $schema=schema.json`.
 """
 
 

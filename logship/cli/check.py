@@ -1,4 +1,4 @@
-"""`logship check`: validate everything that `run` would use, and say all that is wrong at once."""
+"""`logship check`: validate everything that `run` would use, and report everything wrong at once."""
 
 from __future__ import annotations
 
@@ -38,17 +38,17 @@ Examples:
     "--online",
     "go_online",
     is_flag=True,
-    help="Also try each destination: DNS, TLS, its answer, the address it sees. Records nothing.",
+    help="Also try each destination: DNS, TLS, its answer, the visitor's address it sees. Records nothing.",
 )
 @click.option("--show-rules", is_flag=True, help="Print the rules with their presets spelled out, and exit.")
 @click.option("--schema", "show_schema", is_flag=True, help="Print the JSON Schema for editors, and exit.")
 def command(config: Path, go_online: bool, show_rules: bool, show_schema: bool) -> None:
     """Validate the configuration, and warn of what is legal but surely wrong.
 
-    One problem a line: FILE:LINE:COL: where: what we got, what to do. Runs the configuration's own tests. Exit code
-    78 when it cannot be used, 1 when it can, but a test fails or something is in its way here.
+    Prints one problem per line, as FILE:LINE:COL: where: what we got, what to do, and runs the configuration's own
+    tests. Exit code 78 if it cannot be used; 1 if it can, but a test fails or something on this machine is in its way.
 
-    With a directory, each *.yaml and *.yml in it is validated by itself, wherever its logs may be.
+    In a directory, every *.yaml and *.yml file is validated by itself; its logs need not exist.
     """
     if show_schema:
         click.echo(schema.text())

@@ -1,4 +1,4 @@
-"""`logship dead-letter`: what was refused, and sending it again."""
+"""`logship dead-letter`: show refused events, and send them again."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Examples:
 """
 )
 def command() -> None:
-    """Show the events that were refused, and send them again. Both work while the daemon runs."""
+    """Show refused events, and send them again. Both work while the daemon runs."""
 
 
 # list
@@ -49,12 +49,12 @@ _VISITOR = ("client_ip", "user_agent")
 
 @command.command("list")
 @config_option
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line: the entry, and its number.")
-@click.option("--full", is_flag=True, help="Show addresses, User-Agents, queries and the whole detail.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line: the entry and its number.")
+@click.option("--full", is_flag=True, help="Show addresses, User-Agents, queries and full details.")
 def list_(config: Path, as_json: bool, full: bool) -> None:
-    """Show the events that were refused, oldest first.
+    """Show refused events, oldest first.
 
-    Addresses, User-Agents, queries and the values of props are masked unless --full. The numbers are those that
+    Masks addresses, User-Agents, queries and the values of props, unless --full is given. The numbers are those that
     `replay` takes.
 
     \b
@@ -117,20 +117,20 @@ def _row(number: int, entry: Mapping[str, Any], *, full: bool) -> tuple[object, 
 
 @command.command()
 @config_option
-@click.option("--to", metavar="DESTINATION", help="Send to this destination, whichever they were for.")
-@click.option("--dry-run", is_flag=True, help="Show what would be sent; send and change nothing.")
-@click.option("--older", is_flag=True, help="Send what is older than max_event_age, too.")
+@click.option("--to", metavar="DESTINATION", help="Send all of them to this destination.")
+@click.option("--dry-run", is_flag=True, help="Show what would be sent; send nothing, change nothing.")
+@click.option("--older", is_flag=True, help="Also send events older than max_event_age.")
 @click.argument("numbers", nargs=-1, type=click.IntRange(min=1), metavar="[N]...")
 def replay(config: Path, to: str | None, dry_run: bool, older: bool, numbers: tuple[int, ...]) -> None:
-    """Send dead letters again: those with these numbers in `list`, or all.
+    """Send dead letters again: those with the given numbers in `list`, or all.
 
-    What is accepted is removed. What is refused again is kept, with what the API says now, and so is what was not
-    sent. Plausible stamps an event when it arrives: what is older than max_event_age is sent only with --older, and
-    counts as of now.
+    Events that are accepted are removed. Those that are refused again are kept, with the new reason; so are those that
+    were not sent. Plausible stamps events when they arrive: those older than max_event_age are sent only with --older,
+    and count as of now.
 
-    It waits for a destination that is down, and ends at one that is set up wrong. Ctrl-C ends it within the grace
-    period. If it is killed nothing is lost, but what had been accepted is sent a
-    second time by the next replay. Exit code 1 when something that was to be sent has not been accepted.
+    Waits for a destination that is down, and ends at one that is misconfigured. Ctrl-C ends it within the grace
+    period. If it is killed, nothing is lost, but the next replay sends what was accepted a second time. Exit code 1 if
+    something that was to be sent was not accepted.
 
     \b
     Examples:
@@ -194,7 +194,7 @@ def _print_report(report: Report, loaded: Settings) -> None:
     for (destination, status, detail), number in report.refused.most_common():
         click.echo(f"  {number} refused by {destination}: {status or ''} {table.clean(detail)[:_LONGEST_DETAIL]}")
     for destination, reason in report.misconfigured.items():
-        click.echo(f"  {destination} is set up wrong: {table.clean(reason)}")
+        click.echo(f"  {destination} is misconfigured: {table.clean(reason)}")
     if report.unsettled:
         click.echo("  what was not settled is kept; what was on its way may be counted twice when it is sent again")
     _print_rest(report.stay, loaded)

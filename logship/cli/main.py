@@ -1,7 +1,7 @@
-"""The `logship` command: finds the subcommand, and turns errors into messages and exit codes.
+"""The `logship` command: find the subcommand, and turn errors into messages and exit codes.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 78 configuration invalid (EX_CONFIG: a supervisor must not restart on it).
-Subcommands are imported when they are called for: `logship --help` must not pay for aiohttp.
+Subcommands are imported when they are called: `logship --help` must not pay for aiohttp.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ _COMMANDS = {
     "run": "Follow the logs and deliver events, in the foreground.",
     "check": "Validate everything `run` would use.",
     "explain": "Show what each line of a log would become. Sends nothing.",
-    "init": "Write a configuration from the web server's own.",
+    "init": "Write a configuration from that of the web server.",
     "status": "Show what a running daemon is doing.",
-    "tap": "Show lines as the running daemon reads them, and what becomes of each.",
+    "tap": "Show lines as a running daemon reads them, and what becomes of each.",
     "receive": "Run the embedded receiver: a local /api/event with a live page.",
-    "demo": "Receiver, synthetic live traffic and daemon together.",
+    "demo": "Run receiver, made-up traffic and daemon together.",
     "offsets": "Show and change where reading resumes.",
-    "dead-letter": "Show the events that were refused, and send them again.",
-    "reload": "Ask the running daemon to read its configuration again.",
+    "dead-letter": "Show refused events, and send them again.",
+    "reload": "Make a running daemon read its configuration again.",
 }
 
 
@@ -52,7 +52,7 @@ class _Lazy(click.Group):
             sys.stdout.flush()
             return result
         except BrokenPipeError:
-            # The reader of our output (head, less) has seen enough. click would make it a failure.
+            # Whoever reads our output (head, less) has seen enough. click would exit with 1.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return None
 
@@ -76,7 +76,7 @@ def cli() -> None:
 
 
 def default_config() -> str:
-    """Return the configuration file that is meant where none is named."""
+    """Return the configuration file to use if none is named."""
     return os.environ.get("LOGSHIP_CONFIG", "/etc/logship/logship.yaml")
 
 

@@ -1,4 +1,4 @@
-"""`logship offsets`: where reading resumes, and how to have it resume elsewhere."""
+"""`logship offsets`: where reading resumes, and how to make it resume elsewhere."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ Examples:
 def command() -> None:
     """Show and change where reading resumes.
 
-    set and reset refuse while a daemon holds the state directory: stop it first.
+    Stop the daemon before set and reset: they refuse while it holds the state directory.
     """
 
 
@@ -60,17 +60,17 @@ class _Where(click.ParamType[int | str]):
 
 @command.command("list", epilog="\b\nExamples:\n  logship offsets list\n  logship offsets list --json | jq .path")
 @config_option
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 def list_(config: Path, as_json: bool) -> None:
-    """Show the position of every file: how far it is settled, and what lies at its path now.
+    """Show the position of every file: how far it is settled, and which file is at its path now.
 
     \b
     FILE says whether the position still holds:
       the same             the file that was read: reading resumes at the offset
-      the same, cut short  its end was cut off: reading resumes at its end
-      another one          rotated or replaced: the one that was read is searched for among its siblings
+      the same, cut short  its end was cut off: reading resumes at its new end
+      another one          rotated or replaced: the file that was read is looked for among its siblings
       not there            likewise
-    SEEN is UTC, and exact to an hour.
+    SEEN is in UTC, and accurate to the hour.
     """  # noqa: D301 - click reads \b
     logs.configure(level="warning")
     checkpoint = Checkpoint.open(state.directory(config), read_only=True)
@@ -119,10 +119,10 @@ def _written(seconds: float) -> str:
 @click.argument("path")
 @click.argument("offset", type=_Where(), metavar="OFFSET|end|beginning")
 def set_(config: Path, path: str, offset: int | str) -> None:
-    """Let reading of the file at PATH resume elsewhere.
+    """Make reading of the file at PATH resume elsewhere.
 
-    OFFSET is a number of bytes, and must be the start of a line; `end` is after the last whole line. PATH may also be
-    a rotated file of a log that is followed. Lines older than max_event_age are counted as expired, and not sent.
+    OFFSET is in bytes, and must be the start of a line; `end` is after the last whole line. PATH may also be a rotated
+    file of a followed log. Lines older than max_event_age are counted as expired, and not sent.
 
     \b
     Examples:

@@ -20,7 +20,7 @@ Examples:
 """
 )
 @config_option
-@click.option("--once", is_flag=True, help="Read all there is, deliver it, save the checkpoint, exit.")
+@click.option("--once", is_flag=True, help="Deliver what is there, save the checkpoint, exit.")
 @click.option(
     "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True
 )
@@ -28,8 +28,8 @@ Examples:
 def command(config: Path, once: bool, log_level: str, log_format: str) -> None:
     """Follow the logs and deliver events, until stopped.
 
-    Logs go to standard error: coloured text on a terminal, JSON lines elsewhere. SIGTERM stops cleanly, a second one
-    at once; SIGHUP, or saving the file, reloads the configuration.
+    Logs to standard error: coloured text on a terminal, JSON lines elsewhere. SIGTERM stops cleanly, a second one at
+    once. SIGHUP, or saving the file, reloads the configuration.
     """
     _listen_early()
     gc.disable()  # nothing of what is imported and built now is garbage; the daemon lets it run

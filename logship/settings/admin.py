@@ -30,8 +30,8 @@ ADMIN = Section(
             "hosts",
             Several(Text("a host", notations.host_pattern), "a list of hosts"),
             (),
-            "Names under which it may be asked besides addresses and local names, wildcards allowed: a scraper's name "
-            "for this machine. Others are not answered, since any web page could make its own name point here.",
+            "Host names to answer to besides addresses and local names, wildcards allowed, such as a scraper's name "
+            "for this machine. Other names are refused, because any web page could make its own name point here.",
         ),
     ],
     lambda _, values: replace(AdminSettings(*values.get("listen", ())), hosts=values.get("hosts", ())),

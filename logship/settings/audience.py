@@ -23,7 +23,7 @@ def _machine(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class AudienceSettings:
-    """User-Agents that the user knows better than the lists do. They go before everything else; people go first."""
+    """User-Agents that you know better than the lists do. These come before everything else; people come first."""
 
     people: tuple[str, ...] = key(_OWN_PATTERNS, "User-Agents of people, whatever the lists say.", ())
     machines: Mapping[str, tuple[str, ...]] = key(

@@ -1,7 +1,7 @@
-"""How a configuration's own tests are written: a line of a log, and what is to become of it.
+"""The tests a configuration may hold: a line of a log, and what should become of it.
 
-`explain.trial` runs them for `logship check`; nothing else looks at them. A line is taken as it stands: what looks like
-an environment variable is what a visitor sent.
+`explain.trial` runs them for `logship check`; nothing else uses them. A line is taken as it stands: what looks like an
+environment variable was sent by a visitor.
 """
 
 from __future__ import annotations
@@ -54,22 +54,22 @@ _REASON = Text("true or a reason", _reason, schema={"type": ["boolean", "string"
 
 @dataclass(frozen=True, slots=True)
 class ExpectSettings:
-    """What is to become of a line: `event`, `drop` or `unparsed`. Of an event, only what is given is compared."""
+    """What should become of a line: `event`, `drop` or `unparsed`. Of an event, only what is given is compared."""
 
     event: str | None = key(_TEXT, "The name of the one event that is sent.", None)
-    drop: str | None = key(_REASON, "The reason why it is dropped; `true`: whatever the reason.", None)
-    unparsed: str | None = key(_REASON, "The reason why it is no request; `true`: whatever the reason.", None)
-    rule: str | None = key(_TEXT, "The rule that takes it, as `explain` names it.", None)
+    drop: str | None = key(_REASON, "The reason why it is dropped; `true`: any reason.", None)
+    unparsed: str | None = key(_REASON, "The reason why it is unparsed; `true`: any reason.", None)
+    rule: str | None = key(_TEXT, "The rule that takes it, named as in `explain`.", None)
     domain: str | None = key(_TEXT, "The event's site in Plausible.", None)
     url: str | None = key(_TEXT, "The event's URL.", None)
     referrer: str | None = key(_TEXT, 'The event\'s referrer; `""`: none.', None)
     props: Mapping[str, str] | None = key(
         Table(_TEXT, "a mapping of props", name=notations.prop_key, label="NAME"), "All of the event's props.", None
     )
-    interactive: bool | None = key(FLAG, "Whether the event counts against a bounce.", None)
+    interactive: bool | None = key(FLAG, "Whether the event keeps a visit from being a bounce.", None)
     user_agent: str | None = key(_TEXT, "The User-Agent that is sent.", None)
     client_ip: str | None = key(_TEXT, "The visitor's address that is sent.", None)
-    to: tuple[str, ...] | None = key(Several(_TEXT, "a list of destinations"), "The destinations that get it.", None)
+    to: tuple[str, ...] | None = key(Several(_TEXT, "a list of destinations"), "The destinations it is sent to.", None)
     where: str = place()
 
     def given(self) -> dict[str, Any]:
@@ -101,13 +101,13 @@ class _Fate(Section):
 _FATE = _Fate(
     keys_of(ExpectSettings),
     lambda spot, values: ExpectSettings(**values, where=spot.where),
-    meaning="What is to become of the line: one of `event`, `drop` and `unparsed`. Of an event, only what is given is "
+    meaning="What should become of the line: one of `event`, `drop` and `unparsed`. Of an event, only what is given is "
     "compared.",
 )
 
 
 class _Expect(Kind):
-    """The word ``unparsed``, one fate, or a list of the events that the line gives."""
+    """The word ``unparsed``, one fate, or a list of the events that the line becomes."""
 
     noun = "{event: NAME, ...}, {drop: REASON}, unparsed, or a list of events"
     several = Several(_FATE, noun, empty="say {drop: true} where no event is expected", single=False)
@@ -136,24 +136,26 @@ class _Expect(Kind):
 class CaseSettings:
     """A test of this configuration: `line` and `expect`, or `log` and `expected`. `logship check` runs it."""
 
-    name: str | None = key(_TEXT, "What it is about, for people.", None)
+    name: str | None = key(_TEXT, "What it tests, for people.", None)
     source: str | None = key(Text("a name", notations.word), "The source that reads the line.", None, shown="the first")
     line: str | None = key(_Verbatim("a line of the log", _one_line), "A line of the log, as it stands there.", None)
-    expect: tuple[ExpectSettings, ...] = key(_Expect(), "What is to become of the line.", ())
+    expect: tuple[ExpectSettings, ...] = key(_Expect(), "What should become of the line.", ())
     log: str | None = key(
-        Text("a path", notations.some_text), "A file of lines instead; relative to the configuration's directory.", None
+        Text("a path", notations.some_text),
+        "A file of lines instead of one; relative to the configuration's directory.",
+        None,
     )
     expected: str | None = key(
         Text("a path", notations.some_text),
-        "What is to become of each of them: what `logship explain --json` printed; keys that are left out are not "
-        "compared.",
+        "A file with what should become of each: the output of `logship explain --json`; keys that are left out are "
+        "not compared.",
         None,
     )
     where: str = place()  # "tests[0]"
 
 
 class _Case(Section):
-    """A test: a line with what is expected of it, or a file of lines with another of what is expected."""
+    """A test: a line and what is expected of it, or a file of lines and a file of what is expected."""
 
     apart = True
 

@@ -82,14 +82,14 @@ _NO_CONDITION = "a condition without values never holds"
 _YES_OR_NO = Text("true or false", lambda text: str(notations.flag(text)).lower(), schema={"type": "boolean"})
 _CONDITIONS: tuple[tuple[str, Text, str], ...] = (
     ("source", PATTERN, "The source's name."),
-    ("host", PATTERN, "The virtual host, in lower case; that of `site` where the line has none."),
+    ("host", PATTERN, "The virtual host, in lower case; that of `site` if the line has none."),
     (
         "path",
         PATTERN,
-        "The path without the query, as it was on the wire and, where it holds percent escapes, decoded.",
+        "The path without the query, both as it was on the wire and with percent escapes decoded.",
     ),
     ("query", PATTERN, "The query without `?`."),
-    ("url", PATTERN, "The absolute URL, without and with its query."),
+    ("url", PATTERN, "The absolute URL, both without and with its query."),
     ("method", Text("an HTTP method", notations.method), "The method: `GET`."),
     (
         "status",
@@ -100,20 +100,20 @@ _CONDITIONS: tuple[tuple[str, Text, str], ...] = (
     (
         "bot",
         Text("true, false or a class of bots", _bot, schema={"enum": [True, False, *BOT_CLASSES]}),
-        f"Whether it is a machine (`true`, `false`), or which: {', '.join(f'`{name}`' for name in BOT_CLASSES)}.",
+        f"Whether it is a machine (`true`, `false`), or its class: {', '.join(f'`{name}`' for name in BOT_CLASSES)}.",
     ),
     ("referrer", PATTERN, "The referrer."),
     ("client_ip", Text("an address or a CIDR", notations.network), "The real client's address: an address or a CIDR."),
-    ("content_type", PATTERN, "The response's content type, where the log has it."),
+    ("content_type", PATTERN, "The response's content type, if the log has it."),
     (
         "same_site",
         _YES_OR_NO,
-        "Whether the referrer is a page of the request's own site: `true` for a click on one of its links.",
+        "Whether the referrer is on the same site: `true` for a click on a link of the site itself.",
     ),
     (
         "prefetch",
         _YES_OR_NO,
-        "Whether a browser fetched ahead what nobody has asked for yet; the log must hold Sec-Purpose or its like.",
+        "Whether a browser fetched it ahead of any click; the log must hold Sec-Purpose or the like.",
     ),
 )
 
@@ -173,12 +173,12 @@ WHEN = _When(
             Key(name, Several(kind, f"{kind.noun}, or a list", empty=_NO_CONDITION), None, meaning)
             for name, kind, meaning in _CONDITIONS
         ),
-        Key("any", _WHENS, None, "A list of mappings of conditions, of which at least one holds."),
-        Key("all", _WHENS, None, "A list of mappings of conditions which all hold."),
-        Key("not", _Lazy(), None, "Conditions that do not hold together."),
+        Key("any", _WHENS, None, "A list of mappings of conditions; at least one must hold."),
+        Key("all", _WHENS, None, "A list of mappings of conditions; all must hold."),
+        Key("not", _Lazy(), None, "Conditions that must not all hold."),
     ],
     lambda _, values: values,
-    meaning="All that are given must hold; a list means any of. Text is a glob (`*` within a segment, `**` across); "
-    "`re:` makes it a regular expression. The empty text stands for what the line does not hold.",
+    meaning="All given conditions must hold; of a list, any value. A text is a glob (`*` within a segment, `**` across "
+    "segments), or a regular expression after `re:`. The empty text matches what the line does not hold.",
     thing="condition",
 )

@@ -17,41 +17,45 @@ from logship.language.sections import Section, key
 
 @dataclass(frozen=True, slots=True)
 class BatchSettings:
-    """How much is taken from the router at a time."""
+    """How events are taken from the router."""
 
     max_events: int = key(
         whole_number(1, 10_000), "Events taken from the router at a time; each is a request of its own.", 500
     )
-    max_wait: float = key(duration(), "How long the first event may wait for company.", 0.0)
+    max_wait: float = key(duration(), "How long the first event of a batch may wait for more.", 0.0)
 
 
 @dataclass(frozen=True, slots=True)
 class TimeoutSettings:
     """How long a request may take."""
 
-    connect: float = key(TIMEOUT, "How long a connection may take to be made.", 5.0)
-    total: float = key(TIMEOUT, "How long a request may take until its answer is complete.", 15.0)
+    connect: float = key(TIMEOUT, "How long it may take to connect.", 5.0)
+    total: float = key(TIMEOUT, "How long it may take from the request to the complete answer.", 15.0)
 
 
 @dataclass(frozen=True, slots=True)
 class RetrySettings:
-    """How what may pass is tried again: with full jitter, without end."""
+    """How failures that may pass are retried: with full jitter, without end."""
 
-    initial: float = key(TIMEOUT, "Upper bound of the first pause; each further one doubles.", 0.5)
-    max: float = key(TIMEOUT, "Upper bound of every pause, and how seldom a paused destination is probed.", 60.0)
+    initial: float = key(TIMEOUT, "Upper bound of the first pause; it doubles with every further one.", 0.5)
+    max: float = key(
+        TIMEOUT, "Upper bound of all pauses, and the interval at which a misconfigured destination is probed.", 60.0
+    )
     ambiguous: bool = key(
         FLAG,
         "Whether a request that was sent but never answered is sent again; Plausible may then count it twice. "
-        "`false`: it is given up.",
+        "`false`: it becomes a dead letter.",
         True,
     )
 
 
 @dataclass(frozen=True, slots=True)
 class TlsSettings:
-    """How the destination's certificate is judged."""
+    """How the destination's certificate is checked."""
 
-    ca_file: Path | None = key(Optional(FILE), "PEM file of the authorities to trust; null: those of the system.", None)
+    ca_file: Path | None = key(
+        Optional(FILE), "PEM file of the certificate authorities to trust; null: those of the system.", None
+    )
     verify: bool = key(FLAG, "Whether the certificate is verified.", True)
 
 
@@ -77,27 +81,29 @@ class DestinationSettings:
     name: str = "plausible"
     url: str = key(
         Text("a URL", notations.api_url),
-        "Where events are posted. `/api/event` is added when there is no path.",
+        "Where events are posted. `/api/event` is added if there is no path.",
         "https://plausible.io/api/event",  # complete: /api/event already added when there was no path
         shown="`https://plausible.io`",
     )
     connections: int = key(
         whole_number(1, 1000),
-        "Connections kept alive. One visitor's events always use the same one, in order, one in flight.",
+        "Connections kept alive. All events of a visitor use the same one, in order, one in flight.",
         16,
     )
     batch: BatchSettings = key(
         Section.of(BatchSettings),
-        "What is taken from the router at a time, to be sent side by side.",
+        "How events are taken from the router.",
         BatchSettings(),
     )
     timeout: TimeoutSettings = key(Section.of(TimeoutSettings), "How long a request may take.", TimeoutSettings())
-    retry: RetrySettings = key(Section.of(RetrySettings, _retry), "How what may pass is tried again.", RetrySettings())
-    max_events_per_second: float | None = key(Optional(ABOVE_ZERO), "Upper bound of the rate; null: none.", None)
+    retry: RetrySettings = key(
+        Section.of(RetrySettings, _retry), "How failures that may pass are retried.", RetrySettings()
+    )
+    max_events_per_second: float | None = key(Optional(ABOVE_ZERO), "Upper bound of the rate; null: no limit.", None)
     when_full: str = key(
         Word("wait or dead_letter", ("wait", "dead_letter")),
-        "What happens while the queue is full: `wait` holds back reading, `dead_letter` gives up waiting rather than "
-        "hold back the other destinations.",
+        "What happens while the queue is full: `wait` stops reading the logs; `dead_letter` turns events into dead "
+        "letters, so that the other destinations need not wait.",
         "wait",
     )
     ip_headers: tuple[str, ...] = key(
@@ -112,10 +118,10 @@ class DestinationSettings:
             name=notations.extra_header,
             label="NAME",
         ),
-        "Static extra headers. Take credentials from the environment: `${ENV}`.",
+        "Extra headers for every request. Take credentials from the environment: `${NAME}`.",
         {},
     )
-    tls: TlsSettings = key(Section.of(TlsSettings), "How the destination's certificate is judged.", TlsSettings())
+    tls: TlsSettings = key(Section.of(TlsSettings), "How the destination's certificate is checked.", TlsSettings())
     proxy: str | None = key(
-        Optional(Text("a URL", notations.proxy_url)), "HTTP proxy to send through; null: none.", None
+        Optional(Text("a URL", notations.proxy_url)), "The HTTP proxy to send through; null: none.", None
     )

@@ -33,17 +33,17 @@ _MAPPING = Section(
             "json",
             _FIELDS,
             None,
-            "Each line is JSON: which key holds which field, `{time: ts, client_ip: remote.addr}`; a dot leads inside.",
+            "For lines of JSON: the key of each field, `{time: ts, client_ip: remote.addr}`; a dot leads inside.",
         ),
         Key(
             "regex",
             Text("a regular expression", notations.some_text),
             None,
-            "Each line fits this regular expression; its named groups are the fields.",
+            "A regular expression for the whole line; its named groups are the fields.",
         ),
     ],
     _one_format,
-    meaning="One of the two, where neither a name nor a format string says how a line is read.",
+    meaning="Exactly one of these, for logs that no name and no format string describes.",
 )
 
 

@@ -23,27 +23,27 @@ from logship.settings.source import SOURCES, SourceSettings
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """A whole configuration, as written. Equal when it means the same, wherever the keys stand."""
+    """A whole configuration, as written. Two are equal if they mean the same, wherever their keys stand."""
 
     state_dir: Path = key(
-        FILE, "Where progress and dead letters are kept.", shown="`$STATE_DIRECTORY`, else `/var/lib/logship`"
+        FILE, "The directory for progress and dead letters.", shown="`$STATE_DIRECTORY`, else `/var/lib/logship`"
     )
     admin: AdminSettings | None = key(
-        Optional(ADMIN), "Health, metrics and the status page; null: off.", AdminSettings()
+        Optional(ADMIN), "Health, metrics and the status page; null turns them off.", AdminSettings()
     )
     max_event_age: float | None = key(
         Optional(TIMEOUT),
-        "An older line is counted as expired and not sent, since Plausible stamps events on arrival; null: no limit.",
+        "Older lines are counted as expired and not sent, as Plausible stamps events when they arrive; null: no limit.",
         86400.0,
     )
     grace_period: float = key(duration(), "How long a stop may take to settle what is in flight.", 10.0)
     audience: AudienceSettings = key(
-        Section.of(AudienceSettings), "Your own patterns of people and of machines.", AudienceSettings()
+        Section.of(AudienceSettings), "Your own patterns for people and machines.", AudienceSettings()
     )
     referrer_spam: Path | None = key(
         Optional(FILE),
-        "A file of domains, one a line, whose referrers are spam: a line that one of them or a host below it sent is "
-        "dropped as `referrer_spam`. An edit of it is noticed like one of the configuration; null: none.",
+        "A file of spam domains, one per line: a line whose referrer is on one of them, or on a host below it, is "
+        "dropped as `referrer_spam`. Edits of the file are noticed. null: no list.",
         None,
     )
     destinations: tuple[DestinationSettings, ...] = key(
@@ -53,22 +53,22 @@ class Settings:
             name=notations.word,
             label="NAME",
         ),
-        "Where events go: any number, any names.",
+        "Where events go: any number of destinations, by name.",
         (DestinationSettings(),),
         shown="one named `plausible`",
     )
     sources: tuple[SourceSettings, ...] = key(
-        SOURCES, "Log files to follow, and what their lines mean.", (), shown="required"
+        SOURCES, "The log files to follow, and how to read them.", (), shown="required"
     )
     rules: tuple[RuleSettings, ...] = key(
         RULES,
-        "Tried in order, the first match wins; a line that no rule takes is dropped as `no_rule`.",
+        "Tried in order; the first match wins. A line that no rule takes is dropped as `no_rule`.",
         (RuleSettings(preset="pageviews"),),
         shown="`[{preset: pageviews}]`",
     )
     tests: tuple[CaseSettings, ...] = key(
         CASES,
-        "Lines of the log and what is to become of them; `logship check` fails where it does not.",
+        "Log lines and what should become of them; `logship check` fails if something else does.",
         (),
         shown="none",
     )

@@ -38,17 +38,15 @@ def _drop(text: str) -> str:
 class RuleSettings:
     """One rule as written: a drop, an event, or the use of a preset. Text of actions is templates, not yet compiled."""
 
-    name: str | None = key(
-        Text("a name", notations.word, schema=LOOSE), "What the rule is called in `explain` and logs.", None
-    )
-    when: When = key(WHEN, "Conditions, all of which must hold; left out: every line.", When(), shown="every line")
+    name: str | None = key(Text("a name", notations.word, schema=LOOSE), "The rule's name in `explain` and logs.", None)
+    when: When = key(WHEN, "Conditions that must all hold; left out: every line.", When(), shown="every line")
     drop: str | None = key(  # the reason; `drop: true` is "rule"
         Text(
             "true or a reason",
             _drop,
             schema={"anyOf": [{"const": True}, {"type": "string", "pattern": notations.IDENTIFIER}]},
         ),
-        "`true` drops the line as `rule`; a word of your own is counted as the reason.",
+        "`true` drops the line with the reason `rule`; a word of your own is the reason.",
         None,
     )
     preset: str | None = key(
@@ -82,14 +80,14 @@ class RuleSettings:
             most=30,
             limit="Plausible keeps 30 props of an event",
         ),
-        "Custom properties: templates. One that comes out empty is left out.",
+        "Custom properties: templates. Those that come out empty are left out.",
         {},
     )
     revenue: RevenueSettings | None = key(
-        Section.of(RevenueSettings), "Revenue of the event: currency and amount.", None
+        Section.of(RevenueSettings), "The revenue of the event: currency and amount.", None
     )
     interactive: bool | None = key(
-        FLAG, "`false`: the event does not count against a visit's bounce.", None, shown="true"
+        FLAG, "`false`: the event does not keep a visit from being a bounce.", None, shown="true"
     )
     user_agent: str | None = key(TEMPLATE, "The User-Agent to send; a template.", None, shown="`{user_agent}`")
     client_ip: str | None = key(TEMPLATE, "The visitor's address to send; a template.", None, shown="the client's")
@@ -99,7 +97,7 @@ class RuleSettings:
             "a list of destinations",
             empty='leave "to" out to send to all',
         ),
-        "The destinations that get the event.",
+        "The destinations the event is sent to.",
         (),
         shown="all",
     )
@@ -111,8 +109,8 @@ class RuleSettings:
     )
     once_within: float | None = key(
         duration(least=1),
-        "No event where the visitor had one of the same name for the same path within this time; each further request "
-        "prolongs it. Dropped as `repeated`.",
+        "Send one event per visitor, name and path within this time; every further request prolongs it and is dropped "
+        "as `repeated`.",
         None,
     )
     continue_: bool = key(FLAG, "Whether later rules are tried as well.", False, name="continue")
@@ -165,10 +163,10 @@ class _Rule(Section):
 
 
 _RULE = (
-    "One action: `drop`, `event` or `preset`. The other keys add to an event; beside a preset stand `name`, `when` "
-    "(narrows it), `domain`, `to`, `sample`, `once_within` and `continue`. Templates hold `{url}`, `{site}`, `{host}`, "
-    "`{path}`, `{query.NAME}`, `{method}`, `{status}`, `{referrer}`, `{user_agent}`, `{bot.name}`, `{bot.class}`, "
-    "`{log.NAME}` and `{match.NAME}`."
+    "Exactly one action: `drop`, `event` or `preset`. The other keys belong to an event; a preset takes `name`, `when` "
+    "(which narrows it), `domain`, `to`, `sample`, `once_within` and `continue`. Templates may hold `{url}`, `{site}`, "
+    "`{host}`, `{path}`, `{query.NAME}`, `{method}`, `{status}`, `{referrer}`, `{user_agent}`, `{bot.name}`, "
+    "`{bot.class}`, `{log.NAME}` and `{match.NAME}`."
 )
 RULES = Several(
     _Rule(keys_of(RuleSettings), lambda spot, values: RuleSettings(**values, where=spot.where), meaning=_RULE),

@@ -24,51 +24,51 @@ class ClientIpSettings:
     trusted_proxies: tuple[str, ...] = key(  # CIDRs or addresses as written, or names of well-known sets
         Several(Text("an address, a CIDR or a set", notations.trusted), "a list of addresses and CIDRs"),
         "Addresses and CIDRs of the proxies in front, or the sets `cloudflare`, `private`, `loopback`. The client is "
-        "the first address from the right of the chain that is none of them.",
+        "the first address of the chain, from the right, that is none of them.",
         (),
     )
     field: str = key(
         Text("a field's name", notations.field_name),
-        "The field that holds the chain of addresses, or a single one, such as `http_cf_connecting_ip`; `forwarded` "
-        "and `http_forwarded` are read as RFC 7239 has them.",
+        "The field that holds the chain of addresses, or a single address, such as `http_cf_connecting_ip`; "
+        "`forwarded` and `http_forwarded` are read by RFC 7239.",
         "x_forwarded_for",
     )
     private: bool = key(
         FLAG,
-        "Whether visitors may have private or reserved addresses, as on an intranet. Otherwise, where "
-        "`trusted_proxies` are given, such an address is no visitor's, and the line is dropped as `no_client_ip`.",
+        "Whether visitors may have private or reserved addresses, as on an intranet. Otherwise, if `trusted_proxies` "
+        "are given, a line with such an address is dropped as `no_client_ip`.",
         False,
     )
 
 
 @dataclass(frozen=True, slots=True)
 class BehaviourSettings:
-    """Whom behaviour gives away as a machine although the User-Agent is a browser's. All of it is off unless asked for.
+    """Which behaviour shows that a visitor with a browser's User-Agent is a machine. All of it is off by default.
 
-    From then on, and until 24 hours have passed without a sign, nothing of theirs becomes an event.
+    From then on, until 24 hours have passed without such behaviour, none of its lines becomes an event.
     """
 
     probes: bool = key(
         FLAG,
-        "Whether a visitor (address and User-Agent) who asked for a path that only exploits ask for is dropped as "
+        "Whether a visitor (address and User-Agent) that requests a path which only exploits request is dropped as "
         "`scanner`.",
         False,
     )
     robots_txt: bool = key(
         FLAG,
-        "Whether an address that fetched /robots.txt is dropped as `crawler`, with everybody behind it.",
+        "Whether an address that fetches /robots.txt is dropped as `crawler`, with everybody behind it.",
         False,
     )
     pages_per_minute: int | None = key(
         Optional(whole_number(1, 10_000)),
-        "A visitor with more page views within a minute is dropped as `too_fast`; null: no limit.",
+        "A visitor with more page views than this in a minute is dropped as `too_fast`; null: no limit.",
         None,
     )
 
 
 @dataclass(frozen=True, slots=True)
 class SourceSettings:
-    """Log files that are followed, and what their lines mean."""
+    """Log files to follow, and how to read them."""
 
     name: str = key(
         Text("a name", notations.word, schema=LOOSE),
@@ -81,25 +81,25 @@ class SourceSettings:
     )
     exclude: tuple[str, ...] = key(
         Several(Text("a glob", notations.some_text), "a list of globs"),
-        "Never followed (the search for a rotated tail looks at them all the same). The default is for what globs "
-        "find: a file that `path` names is meant.",
+        "Files that are never followed (the search for a rotated file still looks at them). The default applies to "
+        "what globs find, not to a file that `path` names.",
         ("*.gz",),
     )
     format: str | Mapping[str, Mapping[str, str] | str] = key(  # {"json": {field: key}} or {"regex": pattern}
         FORMAT,
         "A name, an nginx `log_format` string, an Apache `LogFormat` string, `{json: {field: key}}` or `{regex: ...}`; "
-        "`auto` looks at the lines.",
+        "`auto` detects it.",
         "auto",
     )
     wrapper: str = key(
         Word("the name of a wrapper", WRAPPERS),
-        "What surrounds each line: `docker`, `cri`, `syslog` or `none`; `auto` looks at the lines.",
+        "What each line is wrapped in: `docker`, `cri`, `syslog` or `none`; `auto` detects it.",
         "auto",
     )
     site: str | None = key(  # normalised "https://host[:port]", no path
         Optional(Text("scheme and host", notations.site)),
-        "Scheme and host, `https://example.com`, for lines that do not carry their own. May be left out where the "
-        "format has the host.",
+        "Scheme and host, `https://example.com`, for lines that do not hold their own. Not needed if the format has "
+        "the host.",
         None,
     )
     domain: str | None = key(  # None: host of site without www., else the record's
@@ -114,14 +114,14 @@ class SourceSettings:
             "a list of hosts",
             empty='every line would be dropped; leave "hosts" out to take all',
         ),
-        "Virtual hosts that count, wildcards allowed (`*.example.com`); others are dropped as `host`.",
+        "The virtual hosts that count, wildcards allowed (`*.example.com`); others are dropped as `host`.",
         (),
         shown="all",
     )
     start_at: str | None = key(  # None: end, and with --once beginning
         Word("end or beginning", ("end", "beginning")),
-        "Where to begin in a file that is there when its source is first seen; `beginning`: read it all. A file that "
-        "appears later is always read from its beginning.",
+        "Where to begin in a file that exists when its source is first seen. Files that appear later are always read "
+        "from the beginning.",
         None,
         shown="end",
     )
@@ -130,13 +130,13 @@ class SourceSettings:
     )
     query: str | tuple[str, ...] = key(
         QUERY,
-        "Which query parameters are sent: `campaign` (utm_*, ref, source and click ids), `all` but secrets (token, "
-        "password, email and their like), `none`, or a list.",
+        "Which query parameters are sent: `campaign` (utm_*, ref, source and click ids), `all` except secrets (token, "
+        "password, email and the like), `none`, or a list.",
         "campaign",
     )
     behaviour: BehaviourSettings = key(
         Section.of(BehaviourSettings),
-        "Which behaviour gives away a machine that names itself a browser.",
+        "Which behaviour shows that a visitor is a machine.",
         BehaviourSettings(),
     )
     where: str = place()  # "sources[0]"

@@ -328,7 +328,7 @@ async def test_a_destination_that_is_set_up_wrong_is_told(world):
     world.refuse("/a")
     await world.fault("404", 1000)
     told = await world.call("dead-letter", "replay", code=1)
-    assert "0 accepted, 0 refused again, 1 not settled\n  here is set up wrong: " in told
+    assert "0 accepted, 0 refused again, 1 not settled\n  here is misconfigured: " in told
     assert (await world.call("dead-letter", "list")).endswith("1 dead letters\n")
 
 

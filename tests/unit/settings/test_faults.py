@@ -16,7 +16,7 @@ FAULTS = [
     # The whole file.
     ("", 'f:1:1: the file is empty; the least that works is "sources: [{path: /var/log/nginx/access.log, site: https://example.com}]"'),
     ("- a\n", "f:1:1: got a list; a mapping of keys (state_dir, admin, max_event_age, ...) is wanted here"),
-    ("{}\n", 'f:1:1: "sources" is missing: Log files to follow, and what their lines mean.'),
+    ("{}\n", 'f:1:1: "sources" is missing: The log files to follow, and how to read them.'),
     ("sources:\n", 'f:1:1: sources: has no value; a list of sources, each beginning with "- path: ..." is wanted here'),
     ("sources: []\n", "f:1:1: sources: the list is empty; nothing is followed"),
     ("sources: [/var/log/a.log]\n", "f:1:11: sources[0]: got a single value; a mapping of keys (name, path, exclude, ...) is wanted here"),
