@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 
 import click
 import orjson
+import yaml
 
 from logship import compressed, plan
 from logship.cli import progress, table
@@ -21,10 +22,10 @@ from logship.errors import ConfigError, LogshipError, Problem
 from logship.explain import blocks, foreseen, lines, page, survey, text, way
 from logship.explain.lines import Describe, Explained
 from logship.explain.survey import Survey
-from logship.parser import detect
+from logship.parser import detect, formats
+from logship.parser.fields import FormatError
 from logship.plan import Plan, SourcePlan
 from logship.settings import loader
-from logship.settings.format import HOSTLESS
 from logship.source import paths
 
 _TASTE = 20  # lines shown one by one on a terminal, before the report; a pipe gets them all
@@ -62,7 +63,7 @@ Examples:
 @click.option("--line", "number", type=click.IntRange(min=1), metavar="N", help="Follow line N through every rule.")
 @click.option("--html", type=click.Path(path_type=Path), metavar="FILE", help="Write the summary as a page to share.")
 @click.option("--source", metavar="NAME", help="Use this source of the configuration.")
-@click.option("--format", "format_", metavar="FORMAT", help="No configuration file: the log's format.")
+@click.option("--format", "format_", metavar="FORMAT", help="No configuration file: the log's `format`.")
 @click.option("--site", metavar="URL", help="No configuration file: the site, as https://example.com.")
 @click.option("--trusted-proxy", "proxies", multiple=True, metavar="CIDR", help="No configuration file: repeat it.")
 @click.pass_context
@@ -124,7 +125,7 @@ def _without_file(log: str, format_: str, site: str | None, proxies: tuple[str, 
     if site is None and not _has_hosts(log, format_):
         site = _STAND_IN
         click.echo(f"logship: {_STAND_IN} stands in for your site; name it with --site", err=True)
-    source: dict[str, object] = {"path": str(Path(log).absolute()), "format": format_}
+    source: dict[str, object] = {"path": str(Path(log).absolute()), "format": _given(format_)}
     if site is not None:
         source["site"] = site
     if proxies:
@@ -140,16 +141,35 @@ def _without_file(log: str, format_: str, site: str | None, proxies: tuple[str, 
     raise click.UsageError("\n".join(f"{_option(problem)}: {problem.message}" for problem in faults))
 
 
+def _given(text: str) -> Any:
+    """Return a format as a configuration would have it: a text, or what stands in braces, `{json: {...}}`."""
+    if not text.lstrip().startswith("{"):
+        return text
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
+
+
 def _option(problem: Problem) -> str:
     return next((option for where, option in _OPTIONS if problem.where.startswith(where)), problem.where)
 
 
 def _has_hosts(log: str, format_: str) -> bool:
-    if format_ != "auto" or log == "-":
-        return format_ not in HOSTLESS and format_ != "auto"
+    if format_ == "auto" and log == "-":
+        return False
+    if format_ != "auto":
+        return _tells_hosts(format_)
     with _open(log) as stream:
         found = detect.detect(stream.read(_SAMPLE).split(b"\n")[:-1]).format
     return found is not None and "host" in found.facts
+
+
+def _tells_hosts(format_: str) -> bool:
+    try:
+        return "host" in formats.compile(_given(format_)).facts
+    except FormatError:  # told where the settings are read
+        return True
 
 
 def _choose(built: Plan, log: str, name: str | None) -> SourcePlan:
@@ -239,7 +259,8 @@ def _report(sums: Survey, name: str, html: Path | None, *, as_json: bool) -> Non
         click.echo(orjson.dumps(sums.as_json()))
     else:
         for line in text.page(sums, name, width=_width()):
-            _print(line)
+            for row in text.fit(line, _width()) if sys.stdout.isatty() else (line,):
+                _print(row)
     if html is not None:
         _write(html, page.html(sums, Path(name).name))
         click.echo(f"{html}: written, addresses and queries masked", err=True)

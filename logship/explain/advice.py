@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from logship.explain import unread
 from logship.explain.survey import DAY, NO_MISFITS, Survey
 
 _MANY = 0.05  # a share of lines not understood that is worth a word
@@ -34,6 +35,12 @@ def advice(survey: Survey) -> list[str]:
 def _not_understood(survey: Survey) -> Iterator[str]:
     if survey.rivals and not survey.formats:
         yield f"{' and '.join(survey.rivals)} fit equally many lines: say which it is, `format: {survey.rivals[0]}`"
+        return
+    if not survey.understood and (keys := unread.keys(survey.misfits)):
+        yield (
+            f"the lines are JSON, with keys that are not of the usual spellings ({', '.join(keys)}): say what they "
+            "hold, as in --format '{json: {client_ip: KEY, request: KEY, status: KEY, time: KEY, user_agent: KEY}}'"
+        )
         return
     lost = sum(count for reason, count in survey.unparsed.items() if reason not in NO_MISFITS)
     if lost > survey.lines * _MANY and lost >= _SOME:
@@ -82,7 +89,7 @@ def _cuts(survey: Survey) -> Iterator[str]:
 
 
 def _short(survey: Survey) -> Iterator[str]:
-    if survey.seconds is not None and survey.seconds < DAY and survey.events:
+    if survey.seconds is not None and survey.seconds < DAY and survey.per_month(survey.events.total()):
         yield "the log spans less than a day, so the month is a guess: the log of a whole week knows better"
 
 

@@ -6,6 +6,7 @@ as it stood in the log, so a printer for terminals must clean it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -26,6 +27,9 @@ _MISFITS = 3
 _SITES = 10
 _SHOWN = 80  # characters of a request beside its verdict
 _LEFT = 40  # bytes of a line that are shown before the place where it broke
+_HANGING = 6  # columns by which the rest of a broken line is set in, where it has no first column of its own
+_MOST_HANGING = 32
+_WORD = re.compile(r"\s*(?:[\d,.]+ )?\S+|\s+")  # a number stays with what it counts
 _BLOCKS = " ▏▎▍▌▋▊▉█"
 _SPARKS = "▁▂▃▄▅▆▇█"
 _MOMENTS = 60  # columns of the course over time
@@ -48,6 +52,27 @@ def page(survey: Survey, name: str, *, width: int = 100) -> Iterator[Line]:
     if hints:
         yield from ((), _title("worth a look"))
         yield from ((("  ! ", "warn"), (hint, "")) for hint in hints)
+
+
+def fit(line: Line, width: int) -> Iterator[Line]:
+    """Yield a line of the report in as many as a terminal of so many columns needs, broken between words."""
+    if sum(len(words) for words, _ in line) <= width:
+        yield line
+        return
+    first = len(line[0][0])
+    hanging = first if len(line) > 1 and first <= _MOST_HANGING else _HANGING
+    row: list[Span] = []
+    used = 0
+    for words, tone in line:
+        begun = ""
+        for word in _WORD.findall(words):
+            if used + len(begun) + len(word.rstrip()) > width and used + len(begun) > hanging:
+                yield (*row, (begun, tone))
+                row, used, begun, word = [(" " * hanging, "")], hanging, "", word.lstrip()
+            begun += word
+        row.append((begun, tone))
+        used += len(begun)
+    yield tuple(row)
 
 
 def verdict(each: Explained, describe: Describe) -> Iterator[Line]:
@@ -84,7 +109,7 @@ def _title(text: str) -> Line:
 
 
 def _head(survey: Survey, name: str) -> Iterator[Line]:
-    yield ((f"{name}: ", "title"), (f"{survey.lines:,} lines, {survey.written_in}", ""))
+    yield ((f"{name}: ", "title"), (f"{counted(survey.lines, 'line')}, {survey.written_in}", ""))
     if survey.first is not None and survey.last is not None:
         yield ((f"{moment(survey.first)} to {moment(survey.last)} UTC, {span(survey.last - survey.first)}", "soft"),)
 
@@ -118,8 +143,8 @@ def _as_plausible_counts(survey: Survey) -> Iterator[Line]:
     yield from ((), (("  as Plausible would count them", "soft"),))
     sites = sorted(survey.visits.sites.items(), key=lambda item: -item[1].events)
     for domain, each in sites[:_SITES]:
-        figures = [(each.visitors, "visitors"), (each.visits, "visits"), (each.pageviews, "page views")]
-        text = ", ".join(f"{number:,} {words}" for number, words in figures)
+        figures = [(each.visitors, "visitor"), (each.visits, "visit"), (each.pageviews, "page view")]
+        text = ", ".join(counted(number, what) for number, what in figures)
         yield ((f"  {domain}: {text}", ""), (_per_visit(each.views_per_visit, each.bounce_rate, each.duration), "soft"))
     if len(sites) > _SITES:
         yield ((f"  and {len(sites) - _SITES} more sites", "soft"),)
@@ -141,10 +166,8 @@ def _foreseen(survey: Survey) -> Iterator[Line]:
     if not survey.foreseen:
         yield ((f"  {'nothing':>11}  that can be told from here", ""),)
     yield (
-        (
-            f"  {'?':>11}  {'dc_ip':<14}data centres' addresses: Plausible Cloud drops them, and only it knows them",
-            "soft",
-        ),
+        (f"  {'?':>11}  {'dc_ip':<14}", "soft"),
+        ("data centres' addresses: Plausible Cloud drops them, and only it knows them", "soft"),
     )
 
 
@@ -210,7 +233,8 @@ def _cost(survey: Survey) -> Iterator[Line]:
     yield _title("what it will cost")
     month = survey.per_month(survey.events.total())
     if month is None:
-        yield (("  events a month at this rate: unknown, the log spans less than a minute", ""),)
+        why = "the log spans less than a minute" if survey.seconds is not None else "no line tells its time"
+        yield ((f"  events a month at this rate: unknown, {why}", ""),)
         return
     yield (("  events a month at this rate: ", ""), (f"{month:,}", "title"))
     for name, count in survey.destinations.most_common() if len(survey.destinations) > 1 else ():
@@ -266,6 +290,11 @@ def span(seconds: float) -> str:
             name += "s" if name == "day" and whole > 1 else ""
             return f"{whole:.0f} {name}" + (f" {rest // below:.0f} {name_below}" if rest >= below else "")
     return f"{seconds:.0f} s"
+
+
+def counted(number: int, what: str) -> str:
+    """Return a number of things: ``1 visit``, ``1,200 visits``."""
+    return f"{number:,} {what}" + ("" if number == 1 else "s")
 
 
 def cut(text: str, width: int) -> str:

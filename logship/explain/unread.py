@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+import orjson
 
 from logship.explain.survey import Misfit
 from logship.parser import detect, formats
@@ -12,6 +15,7 @@ from logship.parser.record import Parser
 from logship.records import Record, Unparsed
 
 _TRIED = 10  # lines that each format is tried on
+_MOST_KEYS = 30  # that are listed
 _NEAR = 2 / 3  # of a line, with a quote in it: what fits no further has only found words and blanks
 
 
@@ -38,6 +42,28 @@ def nearest(misfits: Sequence[Misfit], current: Sequence[str]) -> Nearest | None
     best = max(tried, key=lambda each: (each.fits, each.position))
     near = best.position > len(texts[0]) * _NEAR and b'"' in texts[0][: best.position]
     return best if best.fits or near else None
+
+
+def keys(misfits: Sequence[Misfit]) -> tuple[str, ...]:
+    """Return the keys that all lines have, dotted inside, where they are JSON objects; else none."""
+    found = [_keys(misfit.text) for misfit in misfits[:_TRIED]]
+    return tuple(key for key in found[0] if all(key in other for other in found))[:_MOST_KEYS] if found else ()
+
+
+def _keys(text: bytes) -> tuple[str, ...]:
+    try:
+        line = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return ()
+    return tuple(_dotted(line)) if isinstance(line, dict) else ()
+
+
+def _dotted(line: Mapping[str, Any], above: str = "") -> Iterator[str]:
+    for key, value in line.items():
+        if isinstance(value, dict) and not above.count("."):
+            yield from _dotted(value, f"{above}{key}.")
+        else:
+            yield above + key
 
 
 def _try(name: str, wrapper: str, texts: Sequence[bytes]) -> Nearest:

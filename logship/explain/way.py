@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from itertools import takewhile
 from typing import Any
 
 from logship.explain import reasons
@@ -14,6 +15,7 @@ from logship.plan import SourcePlan
 from logship.records import Unparsed
 from logship.router import scrutiny
 
+_NOT = ("yes: not", "no: not")
 _TONES = (("- ", "title"), ("yes:", "good"), ("no:", "soft"))
 
 
@@ -28,7 +30,7 @@ def follow(explained: Explained, source: SourcePlan, describe: Describe, *, widt
     yield from ((), (("PARSED", "title"),))
     yield from _fields(record_as_json(explained.record) | dict(explained.record.log))
     yield from ((), (("RULES", "title"),))
-    for text in source.table.explain(explained.record).lines():
+    for text in _negated(list(source.table.explain(explained.record).lines())):
         yield ((f"  {_shortened(text, 2 * width)}", _tone(text)),)
     if explained.reason in scrutiny.REASONS:
         yield ((f"  - behaviour: dropped as {explained.reason}: {reasons.meaning(explained.reason)}", "title"),)
@@ -40,6 +42,26 @@ def _fields(fields: dict[str, Any]) -> Iterator[Line]:
     width = max(map(len, fields))
     for name, value in fields.items():
         yield ((f"  {name:<{width}}  ", "soft"), ("(the log has none)", "soft") if value is None else (str(value), ""))
+
+
+def _negated(texts: list[str]) -> Iterator[str]:
+    """Yield the lines, with a `not` and the one condition below it in one: two lines of yes and no read as a riddle."""
+    number = 0
+    while number < len(texts):
+        text, below = texts[number], _below(texts, number)
+        if text.lstrip(" ") in _NOT and len(below) == 1:
+            text += f" that {below[0].lstrip(' ').partition(': ')[2]}"
+            number += 1
+        yield text
+        number += 1
+
+
+def _below(texts: list[str], number: int) -> list[str]:
+    return list(takewhile(lambda text: _depth(text) > _depth(texts[number]), texts[number + 1 :]))
+
+
+def _depth(text: str) -> int:
+    return len(text) - len(text.lstrip(" "))
 
 
 def _shortened(text: str, most: int) -> str:

@@ -159,6 +159,8 @@ def test_a_log_that_names_its_hosts_needs_no_site(tmp_path):
 
 USAGE = [
     (["--format", "combimed", "LOG"], "--format: 'combimed' is no known format (did you mean \"combined\"?)"),
+    (["--format", "{json: {clientip: ip}}", "LOG"], "--format: json: unknown field 'clientip' (did you mean"),
+    (["--format", "{json: {", "LOG"], "--format: '{json: {' is neither a format's name nor a format string"),
     (["--site", "example.com", "LOG"], '--site: "example.com" has no scheme; write "https://example.com"'),
     (["--trusted-proxy", "10.0.0.0/99", "LOG"], "--trusted-proxy:"),
     (["--site", "https://example.com", "--source", "x", "LOG"], "--source: 'x' is none of access"),
@@ -200,6 +202,16 @@ def test_a_log_in_no_known_format_fails_and_says_what_comes_nearest(tmp_path):
     assert re.search(r"The nearest known format is \w+, which stops fitting at byte \d+ of the first", told)
 
 
+def test_json_with_keys_of_its_own_needs_no_configuration_either(tmp_path):
+    """A map of keys is a format on the command line as well."""
+    log = tmp_path / "access.log"
+    line = {"ts": "2025-10-10T13:55:36Z", "ip": "203.0.113.7", "req": "GET /p HTTP/1.1", "code": 200, "ua": AGENT}
+    log.write_text(json.dumps(line) + "\n")
+    keys = "{json: {time: ts, client_ip: ip, request: req, status: code, user_agent: ua}}"
+    told = json.loads(explain("--json", "--format", keys, log).stdout)
+    assert (told["result"], told["requests"][0]["body"]["url"]) == ("event", "https://example.com/p")
+
+
 def test_every_line_and_the_summary_go_to_a_pipe(log):
     """What each became and by which rule, then what it all came to."""
     told = explain(*NO_FILE, log).stdout
@@ -226,7 +238,7 @@ def test_the_summary_comes_alone_where_asked_for(log):
 def test_a_line_is_followed_through_every_rule(log):
     """Each rule in order with its conditions, up to the one that took it, and the request."""
     told = explain(*NO_FILE, "--line", 1, log).stdout
-    assert re.search(r"- pageviews/method: does not apply\n\s+no: not\n\s+yes: method is GET \(it is GET\)", told)
+    assert re.search(r"- pageviews/method: does not apply\n\s+no: not that method is GET \(it is GET\)", told)
     assert "- pageviews: sent as pageview to plausible" in told
     assert "POST https://plausible.io/api/event" in told
     dropped = explain(*NO_FILE, "--line", 2, log).stdout

@@ -31,7 +31,7 @@ def test_it_answers_three_questions(report, line):
     for part in (
         "WHAT WILL BE SENT",
         "event: pageview                 9",
-        "example.com: 1 visitors, 2 visits, 9 page views (4.5 a visit, 50 % bounce, 0 s long)",
+        "example.com: 1 visitor, 2 visits, 9 page views (4.5 a visit, 50 % bounce, 0 s long)",
         "          8  /p",
         "WHAT WILL NOT, AND WHY",
         "dropped: asset",
@@ -147,3 +147,34 @@ def test_every_reason_has_its_words():
     modules = (Path(__file__).parents[3] / "logship" / "parser").glob("*.py")
     given = {reason for module in modules for reason in re.findall(r'Unparsed\("(\w+)"', module.read_text())}
     assert not {reason for reason in given | {"time", "status"} if not reasons.unparsed(reason)}
+
+
+def test_a_report_fits_a_narrow_terminal(planned, line):
+    """What is wider is broken between words and set in; nothing of it is lost, and bars stay whole."""
+    surveyor = Surveyor(next(iter(planned("").sources.values())), foreseen.foresight())
+    surveyor.add(line("/", ip="10.0.0.1") * 3 + line("/a.css") * 30 + b"garbage\n")
+    for whole in text.page(surveyor.survey, "a.log", width=80):
+        rows = ["".join(words for words, _ in row) for row in text.fit(whole, 80)]
+        assert all(len(row.rstrip()) <= 80 for row in rows), rows
+        assert " ".join(" ".join(rows).split()) == " ".join("".join(words for words, _ in whole).split())
+    hint = list(text.fit((("  ! ", "warn"), ("one two three four", "")), 12))
+    assert hint == [(("  ! ", "warn"), ("one two", "")), (("    ", ""), ("three", "")), (("    ", ""), ("four", ""))]
+
+
+def test_json_with_keys_of_its_own_is_told_how_to_name_them(report):
+    """The keys that all lines have are listed; what strangers named differs from line to line, and stays out."""
+    log = b"".join(
+        b'{"ts": 1, "ip": "203.0.113.7", "req": {"line": "GET / HTTP/1.1"}, "arguments": {"secret%d": 1}}\n' % n
+        for n in range(5)
+    )
+    told = report(log)
+    assert "JSON, with keys that are not of the usual spellings (ts, ip, req.line)" in told
+    assert "--format '{json: {client_ip: KEY" in told
+    assert "secret" not in told.rpartition("WORTH A LOOK")[2]
+
+
+def test_a_log_of_a_few_seconds_is_no_guess_of_a_month(report, line):
+    """Where no month is told, none is called a guess."""
+    told = report(line("/") * 3)
+    assert "unknown, the log spans less than a minute" in told
+    assert "is a guess" not in told
