@@ -96,8 +96,8 @@ def command(
     log = log or _own_log(chosen)
     describe = lines.describer(built.settings.destinations)
     quiet = log == "-" or (sys.stdout.isatty() and not only_summary)
+    sums, troubles = None, list[str]()
     with _open(log) as stream, progress.of_file(stream, enabled=not quiet) as watched:
-        troubles: list[str] = []
         found = _until_broken(blocks.blocks(watched, chosen.settings.wrapper, live=log == "-"), troubles)
         if number is not None:
             _follow(found, chosen, number, describe, as_json=as_json)
@@ -107,7 +107,8 @@ def command(
         else:
             sums = _survey(found, chosen, describe, only_sums=only_summary or html is not None)
             understood = bool(sums.formats) or not sums.lines
-            _report(sums, _name(log), html, as_json=as_json)
+    if sums is not None:
+        _report(sums, _name(log), html, as_json=as_json)
     if troubles:
         raise LogshipError(f"{_name(log)} was read only so far: {troubles[0]}")
     if not understood:

@@ -28,7 +28,8 @@ def of_file(stream: BinaryIO, *, enabled: bool) -> Iterator[BinaryIO]:
         from rich.console import Console
         from rich.progress import Progress
 
-        with Progress(console=Console(stderr=True), transient=True) as bar:
+        # Rich would send what is printed to the bar's console, even where it is meant for a file.
+        with Progress(console=Console(stderr=True), transient=True, redirect_stdout=False) as bar:
             task = bar.add_task("reading", total=size)
             yield cast(
                 "BinaryIO", _Watched(stream, lambda: bar.update(task, completed=os.lseek(stream.fileno(), 0, 1)))
@@ -46,7 +47,7 @@ def of_daemon(daemon: Daemon, *, enabled: bool) -> Iterator[None]:
 
     stop = threading.Event()
     columns = (*Progress.get_default_columns(), TextColumn("{task.fields[events]:,} events"))
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False) as bar:
         task = bar.add_task("delivering", total=None, events=0)
 
         def draw() -> None:

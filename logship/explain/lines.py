@@ -105,9 +105,18 @@ class Explainer:
 
     def _records(self, texts: list[bytes]) -> list[Record | Unparsed]:
         records = self._parsed(texts)
-        if self._source.format is None and _mostly_unparsed(records) and self._find(texts):
+        if self._source.format is not None:
+            return records
+        if _mostly_unparsed(records) and self._find(texts):
             records = self._parsed(texts)
-        return records
+        at = self._turn(texts)
+        return [*records[:at], *self._parsed(texts[at:])] if self._find(texts[at:]) else records
+
+    def _turn(self, texts: list[bytes]) -> int:
+        """Return from which line on a log plainly goes on in another format than it was read in."""
+        if self.parser is None or self.parser.format.per_file:
+            return len(texts)
+        return detect.turn(self.parser, texts)
 
     def _parsed(self, texts: list[bytes]) -> list[Record | Unparsed]:
         if self.parser is None:

@@ -29,6 +29,7 @@ _SHOWN = 80  # characters of a request beside its verdict
 _LEFT = 40  # bytes of a line that are shown before the place where it broke
 _HANGING = 6  # columns by which the rest of a broken line is set in, where it has no first column of its own
 _MOST_HANGING = 32
+_LITTLE = 20  # columns that are too few to begin a text in
 _WORD = re.compile(r"\s*(?:[\d,.]+ )?\S+|\s+")  # a number stays with what it counts
 _BLOCKS = " ▏▎▍▌▋▊▉█"
 _SPARKS = "▁▂▃▄▅▆▇█"
@@ -65,6 +66,9 @@ def fit(line: Line, width: int) -> Iterator[Line]:
     used = 0
     for words, tone in line:
         begun = ""
+        if hanging < width - _LITTLE < used and used + len(words) > width:
+            yield tuple(row)
+            row, used, words = [(" " * hanging, "")], hanging, words.lstrip()
         for word in _WORD.findall(words):
             if used + len(begun) + len(word.rstrip()) > width and used + len(begun) > hanging:
                 yield (*row, (begun, tone))

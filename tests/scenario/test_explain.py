@@ -303,10 +303,19 @@ def test_a_line_without_end_costs_no_memory(tmp_path):
     assert told == ["unparsed", "event"]
 
 
-def on_a_terminal(*arguments):
+@pytest.fixture
+def large_log(tmp_path):
+    """Return a log that is large enough for a bar of progress."""
+    log = tmp_path / "access.log"
+    log.write_text(LINE.format("/page-of-a-large-log", 200) * 40_000)
+    return log
+
+
+def on_a_terminal(*arguments, **streams):
     """Return what a terminal of 24 lines of 80 characters gets."""
     leader, follower = pty.openpty()
-    process = started(*arguments, stdin=follower, stdout=follower, stderr=subprocess.DEVNULL)
+    streams = {"stdout": follower, "stderr": subprocess.DEVNULL} | streams
+    process = started(*arguments, stdin=follower, **{name: to or follower for name, to in streams.items()})
     os.close(follower)
     seen = b""
     try:
@@ -328,6 +337,25 @@ def test_a_terminal_gets_a_taste_of_the_lines_and_a_coloured_report(long_log):
     assert "\x1b[1mWHAT WILL BE SENT\x1b[0m" in seen
     assert "\x1b[32m█" in seen
     assert seen.index("and so on") < seen.index("WHAT WILL BE SENT")
+
+
+def test_a_report_that_is_sent_elsewhere_arrives_there(large_log, tmp_path):
+    """The terminal shows how far the log is read, and nothing of the report, which is all in the file."""
+    for options, told in (([], 40_000), (["--summary"], 0), (["--json"], 40_000)):
+        with open(tmp_path / "report", "w+") as file:
+            seen = on_a_terminal(*NO_FILE, *options, large_log, stdout=file, stderr=None)
+            report = file.seek(0) or file.read()
+        assert "reading" in seen
+        assert "BE SENT" not in seen
+        assert ("WHAT WILL BE SENT" in report) is (options != ["--json"])
+        assert report.count("/page-of-a-large-log") >= told
+
+
+def test_the_bar_is_gone_before_the_report_comes(large_log):
+    """On one terminal the two do not mix."""
+    seen = on_a_terminal(*NO_FILE, "--summary", large_log, stderr=None)
+    assert "reading" not in seen.partition("access.log: ")[2]
+    assert "WHAT IT WILL COST" in seen
 
 
 def test_without_a_log_a_terminal_gets_the_sources_own(config, log):

@@ -157,6 +157,8 @@ def test_a_report_fits_a_narrow_terminal(planned, line):
         rows = ["".join(words for words, _ in row) for row in text.fit(whole, 80)]
         assert all(len(row.rstrip()) <= 80 for row in rows), rows
         assert " ".join(" ".join(rows).split()) == " ".join("".join(words for words, _ in whole).split())
+    row = (("  dropped: asset   ", ""), ("█" * 50, "bad"), ("  a part of a page", "soft"))
+    assert list(text.fit(row, 80)) == [row[:2], (("                   ", ""), ("a part of a page", "soft"))]
     hint = list(text.fit((("  ! ", "warn"), ("one two three four", "")), 12))
     assert hint == [(("  ! ", "warn"), ("one two", "")), (("    ", ""), ("three", "")), (("    ", ""), ("four", ""))]
 
