@@ -192,7 +192,7 @@ def _own_log(source: SourcePlan) -> str:
     found = paths.find([source.followed(once=False)]).matches
     if not found:
         raise click.UsageError("name an access log, or - for standard input")
-    return max(found, key=lambda match: match.stat.st_mtime).path
+    return max((match.path for match in found), key=os.path.getmtime)
 
 
 def _open(log: str) -> BinaryIO:
