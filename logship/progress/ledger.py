@@ -13,7 +13,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from logship.records import Span
 
@@ -42,9 +42,9 @@ class _File:
 
     read_to: int
     known: Reach | None = None  # from an earlier life, until all of it was read again
-    spans: deque[Span] = field(default_factory=deque)
+    spans: deque[Span] | tuple[()] = ()  # none, mostly: of a thousand logs most have nothing in flight
     unsettled: int = 0
-    reads: deque[tuple[int, float]] = field(default_factory=deque)  # (end, read at) of chunks that may hold open spans
+    reads: deque[tuple[int, float]] | tuple[()] = ()  # (end, read at) of chunks that may hold open spans
 
     def watermark(self) -> int:
         return self.spans[0].start if self.spans else self.read_to
@@ -58,10 +58,20 @@ class _File:
             end = starts[_MOST_OPEN]
         return Reach(end, tuple(starts[:_MOST_OPEN]))
 
+    def add(self, spans: Sequence[Span], read: tuple[int, float]) -> None:
+        self.spans = self.spans or deque()
+        self.spans.extend(spans)
+        self.unsettled += len(spans)
+        self.reads = self.reads or deque()
+        self.reads.append(read)
+        self.tidy()
+
     def drop_settled(self) -> None:
         spans = self.spans
         while spans and not spans[0].parts:
             spans.popleft()
+        if not spans:
+            self.spans = self.reads = ()
 
     def tidy(self) -> None:
         """Let go of what is settled behind an open span: one that is stuck would hold all that comes after it."""
@@ -121,10 +131,7 @@ class Ledger:
             entry.known = None
         if spans:
             entry.forget_settled_reads()
-            entry.spans.extend(spans)
-            entry.unsettled += len(spans)
-            entry.reads.append((end, now))
-            entry.tidy()
+            entry.add(spans, (end, now))
         return spans
 
     def settle(self, spans: Iterable[Span]) -> None:

@@ -33,6 +33,7 @@ class LogFile:
 
     Attributes:
         key: FileKey, never used twice in a process.
+        id: device and inode.
         token: what its events are called by.
         path: where it was seen last.
         content: None while closed for want of descriptors, or because it could not be read.
@@ -46,6 +47,12 @@ class LogFile:
         not_before: when to open it again after that, on the caller's clock.
         quiet_since: since when nothing was left to read, on the caller's clock; None while there is.
     """
+
+    __slots__ = (
+        *("key", "id", "token", "source", "path", "content", "size", "links", "ready", "gone", "ending", "ended"),
+        *("stirred", "far", "failures", "not_before", "quiet_since", "_ahead", "_lines", "_head", "_print"),
+        *("_before", "_saved", "_reached", "_marks", "_state"),
+    )
 
     def __init__(
         self, key: int, source: str, path: str, content: Content, offset: int = 0, cut: Cut | None = None
@@ -75,9 +82,14 @@ class LogFile:
         self._enter(content)
 
     @property
-    def id(self) -> tuple[int, int]:
-        """Device and inode."""
-        return self.device, self.inode
+    def device(self) -> int:
+        """The device that it lies on."""
+        return self.id[0]
+
+    @property
+    def inode(self) -> int:
+        """Its inode there."""
+        return self.id[1]
 
     @property
     def offset(self) -> int:
@@ -128,7 +140,7 @@ class LogFile:
     def is_as_seen(self, seen: os.stat_result) -> bool:
         """Tell whether that is this file, in the state in which it was looked at last."""
         state = seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns
-        return seen.st_ino == self.inode and seen.st_dev == self.device and state == self._state
+        return (seen.st_dev, seen.st_ino) == self.id and state == self._state
 
     def look(self) -> bool:
         """Notice growth, and return whether there is something to read. TruncatedError, or OSError."""
@@ -271,7 +283,7 @@ class LogFile:
     def _enter(self, content: Content) -> None:
         seen = content.stat()
         self.content = content
-        self.device, self.inode, self.links = seen.st_dev, seen.st_ino, seen.st_nlink
+        self.id, self.links = (seen.st_dev, seen.st_ino), seen.st_nlink
         self.size = self.offset if content.packed else seen.st_size
         self._state = self.size, seen.st_mtime_ns, seen.st_ctime_ns
         self.ready = content.packed or self.size > self.offset

@@ -32,16 +32,14 @@ class Followed:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A regular file that a source means, under the name it was found by; a link's target is what counts."""
+    """A regular file that a source means, under the name it was found by; a link's target is what counts.
+
+    ``id``: device and inode, a hint of who it is, no proof.
+    """
 
     source: Followed
     path: str
-    stat: os.stat_result
-
-    @property
-    def id(self) -> tuple[int, int]:
-        """Device and inode: a hint of who it is, no proof."""
-        return self.stat.st_dev, self.stat.st_ino
+    id: tuple[int, int]
 
 
 @dataclass(slots=True)
@@ -134,7 +132,7 @@ def _look(source: Followed, path: str, literal: bool, found: Found) -> Match | N
     if os.path.islink(path):
         found.linked = True
         found.directories.add(os.path.dirname(os.path.realpath(path)))
-    return Match(source, path, seen)
+    return Match(source, path, (seen.st_dev, seen.st_ino))
 
 
 def _excluded(source: Followed, path: str, *, named: bool) -> bool:

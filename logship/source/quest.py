@@ -92,7 +92,7 @@ class Quest:
     taken: set[Id]
     known: dict[Id, Fingerprint] | None
     ours: list[Generation]
-    named: set[Id]
+    named: frozenset[Id]
     rest: Rest | None = None
     listed_at: float | None = None
     since: float | None = None

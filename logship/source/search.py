@@ -33,6 +33,8 @@ from logship.source.trail import Finished, Lost, Timing, Trail, generation, posi
 _ATTEMPTS = 60
 """Searches, one at each scan, after which a sibling that cannot be read is given up: ten minutes."""
 
+_NONE: frozenset[Id] = frozenset()
+
 log = structlog.get_logger(__name__)
 
 
@@ -154,7 +156,7 @@ class Search:
         log.error("file.damaged", path=file.path, offset=file.offset, meaning="what follows in it is lost")
         self._metrics.file_events.labels("damaged").inc()
         self._finished.put(replace(position(file, self._ledger, self._wall()), finished=True))
-        trail.closed.append(generation(file, closed=True))
+        trail.close(file)
         self._open.leave(file)
         trail.remove(file)
         self._ledger.end(file.key)
@@ -268,7 +270,7 @@ class Search:
             taken={*self._open.ids(), *([opened.id] if opened else [])},
             known=trail.known,
             ours=self._ours(trail, opened),
-            named=set(trail.named),
+            named=trail.named,
             rest=_at_rest(trail, opened),
             listed_at=trail.listed_at,
             since=trail.since,
@@ -303,7 +305,7 @@ class Search:
         trail.attempts = trail.attempts + 1 if quest.incomplete or quest.failed else 0
         if not quest.failed:
             trail.known = quest.listed
-            trail.named.clear()
+            trail.named = _NONE
             trail.listed_at = listed_at
         for sibling, missed, body in sorted(entries, key=lambda entry: entry[0].age()):
             self._take_in(trail, sibling, missed, body)
@@ -325,7 +327,7 @@ class Search:
         if file is None:  # renamed or unreadable: the next search asks for it again
             trail.lost += [lost] if lost else []
             trail.known = {id_: head for id_, head in (trail.known or {}).items() if id_ != sibling.id}
-            trail.named.add(sibling.id)
+            trail.named |= {sibling.id}
             trail.attempts += 1
             return
         if lost:

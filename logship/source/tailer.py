@@ -38,7 +38,7 @@ from logship.source.paths import Followed, Match
 from logship.source.search import Search, Whereabouts
 from logship.source.siblings import Id
 from logship.source.survey import Survey
-from logship.source.trail import Finished, Timing, Trail, generation, is_settled, position, unknown
+from logship.source.trail import Finished, Timing, Trail, is_settled, position, unknown
 from logship.source.watch import EVERYTHING, Wakeup
 
 __all__ = ["Followed", "Tailer", "Timing"]
@@ -379,7 +379,7 @@ class Tailer:
         if parent is None:
             self._trails[match.path] = self._new(match.path, match.source)
         elif not parent.skip and match.id not in (parent.known or ()):
-            parent.named.add(match.id)
+            parent.named |= {match.id}
             parent.searching = True
 
     def _new(self, path: str, source: Followed) -> Trail:
@@ -553,7 +553,7 @@ class Tailer:
         moved = files.link_of(file.content) if file.content else None
         if moved:
             file.path = moved
-            trail.elsewhere.add(os.path.dirname(moved))
+            trail.elsewhere |= {os.path.dirname(moved)}
         if file.content is None:
             self._search.lose(trail, file)
         self._metrics.file_events.labels(file.gone).inc()
@@ -733,7 +733,7 @@ class Tailer:
 
     def _finish(self, trail: Trail, file: LogFile) -> None:
         self._finished.put(replace(position(file, self._ledger, self._wall()), finished=True))
-        trail.closed.append(generation(file, closed=True))
+        trail.close(file)
         self._remove(trail, file)
         self._metrics.file_events.labels("closed").inc()
         log.info("file.closed", path=file.path, source=file.source, size=file.size)

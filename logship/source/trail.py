@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_left
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice, takewhile
 from operator import itemgetter
 
 from logship.progress.checkpoint import Position
-from logship.progress.fingerprint import Anchor, Fingerprint
+from logship.progress.fingerprint import HEAD, Anchor, Fingerprint
 from logship.progress.ledger import Ledger
 from logship.source import paths
 from logship.source.census import Generation
@@ -105,12 +104,12 @@ class Trail:
     live: LogFile | None = None
     saved: list[Position] = field(default_factory=list)
     lost: list[Lost] = field(default_factory=list)
-    closed: deque[Generation] = field(default_factory=lambda: deque(maxlen=_CLOSED))
+    closed: list[Generation] = field(default_factory=list)
     known: dict[Id, Fingerprint] | None = None
     listed_at: float | None = None
     rested: tuple[LogFile, tuple[int, int]] | None = None
-    named: set[Id] = field(default_factory=set)
-    elsewhere: set[str] = field(default_factory=set)
+    named: frozenset[Id] = frozenset()
+    elsewhere: frozenset[str] = frozenset()
     since: float | None = None
     looked: float | None = None
     searching: bool = False
@@ -163,6 +162,14 @@ class Trail:
         self.source = source
         for file in self.files:
             file.assign(source.name, source.cut)
+
+    def close(self, file: LogFile) -> None:
+        """Remember a generation that was read to its end, to know its copies by what they begin with.
+
+        One that is being made may not hold as much yet: that is looked for of the newest only, and takes a KiB.
+        """
+        older = [replace(each, head=b"") if len(each.head) == HEAD else each for each in self.closed[1 - _CLOSED :]]
+        self.closed = [*older, generation(file, closed=True)]
 
     def reopen(self, saved: Position) -> None:
         """Forget that a generation was closed: it is read on."""
