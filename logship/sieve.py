@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import compress, islice
 from operator import itemgetter, not_
@@ -80,6 +80,22 @@ class Sifted:
         if self.first_unparsed is None and unparsed.reason != "directive":
             self.first_unparsed = offset, unparsed
 
+    def add(self, later: Sifted) -> Sifted:
+        """Add what the lines after these came to, and return the sum."""
+        self.survivors += later.survivors
+        self.lines, self.expired = self.lines + later.lines, self.expired + later.expired
+        self.nul_bytes += later.nul_bytes
+        for mine, other in (
+            (self.unparsed, later.unparsed),
+            (self.dropped, later.dropped),
+            (self.cuts, later.cuts),
+        ):
+            mine.update(other)
+        self.doubted |= later.doubted
+        self.first_unparsed = self.first_unparsed or later.first_unparsed
+        self.detected = later.detected or self.detected
+        return self
+
 
 Sifting = Generator[None, None, Sifted]
 """Sifts a chunk a step at a time: it yields where others may have their turn, and returns what the chunk came to."""
@@ -137,8 +153,9 @@ class Sieve:
         strainer = self._fixed or self._known(chunk)
         if strainer is None:
             return (yield from self._sift_anew(chunk, oldest, None)) or (yield from _undetected(chunk))
-        otherwise = _nothing_else if self._format is not None else partial(self._sift_anew, chunk, oldest)
-        return (yield from strainer.steps(chunk.data, chunk.start, oldest, otherwise))
+        if self._format is not None:
+            return (yield from strainer.steps(chunk.data, chunk.start, oldest))
+        return (yield from self._sift_in(strainer, chunk, oldest, partial(self._sift_anew, chunk, oldest)))
 
     def parser(self, path: str) -> Parser | None:
         """Return what reads the lines of a file; None while no format was found in it."""
@@ -179,6 +196,16 @@ class Sieve:
         known = self._by_path[chunk.path] = _Known(strainer, chunk.file, chunk.end)
         return known
 
+    def _sift_in(self, strainer: Strainer, chunk: Chunk, oldest: float | None, otherwise: Otherwise) -> Sifting:
+        """Sift a chunk in its file's format, up to where it plainly goes on in another one."""
+        at = _turn(strainer.parser, chunk.data)
+        if at is None:
+            return (yield from strainer.steps(chunk.data, chunk.start, oldest, otherwise))
+        before = yield from strainer.steps(chunk.data[:at], chunk.start, oldest)
+        rest = replace(chunk, data=chunk.data[at:], start=chunk.start + at)
+        after = yield from self._sift_anew(rest, oldest, strainer.parser.format)
+        return before.add(after or (yield from strainer.steps(rest.data, rest.start, oldest)))
+
     def _sift_anew(
         self, chunk: Chunk, oldest: float | None, known: LogFormat | None
     ) -> Generator[None, None, Sifted | None]:
@@ -192,8 +219,12 @@ class Sieve:
         else:
             strainer = self._enter(chunk, found.format).strainer
             yield
-            sifted = yield from strainer.steps(chunk.data, chunk.start, oldest)
-        sifted.detected = found
+            sifted = yield from (
+                self._sift_in(strainer, chunk, oldest, _nothing_else)
+                if known is None
+                else strainer.steps(chunk.data, chunk.start, oldest)
+            )
+        sifted.detected = sifted.detected or found
         return sifted
 
     def _directives(self, chunk: Chunk) -> list[bytes]:
@@ -212,6 +243,20 @@ class Sieve:
 
     def _strainer(self, format_: LogFormat) -> Strainer:
         return Strainer(Parser(format_, self._client, log_fields=self._log_fields), self._table)
+
+
+def _turn(parser: Parser, data: bytes) -> int | None:
+    """Return where the lines begin of which none is in a parser's format; None where the last is, or all are not.
+
+    A line that says how the next are to be read (W3C) is not read twice.
+    """
+    end = len(data) - data.endswith(b"\n")
+    last = data[data.rfind(b"\n", 0, end) + 1 : end]
+    if parser.format.per_file or not last or parser.outline(last) is not None:
+        return None
+    lines = data[:end].split(b"\n")
+    at = detect.turn(parser, lines)
+    return sum(map(len, lines[:at])) + at if 0 < at < len(lines) else None
 
 
 def _are_strange(lines: int, unparsed: Counter[str]) -> bool:

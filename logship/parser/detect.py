@@ -19,6 +19,7 @@ from logship.parser.formats import LogFormat
 from logship.records import Record, Unparsed
 from logship.steps import Steps
 
+PLAINLY = 3  # lines in a row that do not fit: one or two of them may be broken
 _SAMPLE = 50
 _ENOUGH = 0.5  # a format that explains fewer lines is none: better to ask than to count half of the visits
 _NO_EVIDENCE = frozenset(("blank", "partial", "not_access", "directive"))
@@ -59,6 +60,25 @@ def steps(lines: Sequence[bytes], *, wrapper: str = "auto") -> Generator[None, N
     bare = [line for line in map(record.strip, lines) if line.strip()][:_SAMPLE]
     kind = _wrapper(bare) if wrapper == "auto" else wrapper
     sample = [inner for line in bare if isinstance(inner := wrappers.unwrap(kind)(line), bytes)]
+    fits = yield from _fits(sample)
+    found = _best(fits, kind)
+    late = max((min(fit.lines) for fit in fits if fit.lines and fit.name in (found.name, *found.rivals)), default=0)
+    if late < PLAINLY:
+        return found
+    first = _best((yield from _fits(sample[:late])), kind)  # the file may have begun in another format
+    return found if first.format is None or first.name == found.name else first
+
+
+def turn(parser: record.Parser, lines: Sequence[bytes]) -> int:
+    """Return from which line on none is of a parser's format; the number of lines where it is too few to tell."""
+    at = len(lines)
+    while at and isinstance(parser.parse(lines[at - 1]), Unparsed):
+        at -= 1
+    return at if len(lines) - at >= PLAINLY else len(lines)
+
+
+def _fits(sample: Sequence[bytes]) -> Generator[None, None, list[_Fit]]:
+    """Try the candidates whose signs the lines bear, a step for each."""
     fits: list[_Fit] = []
     for name, bears_signs in _SIGNS.items():
         if any(map(bears_signs, sample)):
@@ -67,7 +87,7 @@ def steps(lines: Sequence[bytes], *, wrapper: str = "auto") -> Generator[None, N
             yield
             fits.append(_fit(name, parser, sample))
     yield
-    return _best(fits, kind)
+    return fits
 
 
 def _best(fits: Sequence[_Fit], wrapper: str) -> Detection:

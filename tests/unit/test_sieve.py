@@ -1,6 +1,7 @@
 """A chunk in, survivors and counts out; the short way and the full one give the same."""
 
 import tracemalloc
+from collections import Counter
 
 import pytest
 
@@ -185,6 +186,29 @@ def test_a_file_that_plainly_changes_its_format_is_followed():
     assert len(later.survivors) == 3
 
 
+@pytest.mark.parametrize(("before", "after"), [(30, 30), (1000, 3), (3, 200), (5, 5)])
+def test_a_format_that_changes_within_a_chunk_changes_at_that_line(before, after):
+    """A log is read in chunks of hundreds of lines: those behind the change were all lost to the old format."""
+    old, new = line("/old"), line("/new")[:-1] + b' "198.51.100.9"\n'
+    detecting = sieve(format_=None)
+    sifted = detecting.sift(chunk(old * before + new * after, 70), NOW)
+    assert Counter(urls(sifted)) == {"https://example.com/old": before, "https://example.com/new": after}
+    assert [start for start, _ in sifted.survivors[before - 1 : before + 1]] == [
+        70 + len(old) * (before - 1),
+        70 + len(old) * before,
+    ]
+    assert (sifted.lines, sifted.unparsed, sifted.detected.name) == (before + after, {}, "nginx_main")
+    assert len(detecting.sift(chunk(new), NOW).survivors) == 1
+
+
+def test_a_broken_end_of_a_chunk_changes_no_format():
+    """Rubbish is in no format at all: the lines before and behind it are read as ever."""
+    detecting = sieve(format_=None)
+    sifted = detecting.sift(chunk(line("/a") * 5 + b"rubbish\n" * 4), NOW)
+    assert (len(sifted.survivors), sifted.unparsed, sifted.detected.name) == (5, {"format": 4}, "combined")
+    assert len(detecting.sift(chunk(line("/b")), NOW).survivors) == 1
+
+
 def test_a_file_in_no_known_format_is_counted_as_such():
     """Nothing is guessed: every line is unparsed."""
     sifted = sieve(format_=None).sift(chunk(b"what is this\nand this\n"), NOW)
@@ -307,8 +331,8 @@ def test_a_chunk_whose_format_changed_is_remembered_once():
     memory = Memory()
     here = remembering(RuleSettings(preset="pageviews"), memory=memory, pages_per_minute=100)
     here.sift(chunk(line("/a") * 3), NOW)
-    both = line("/both", ip="198.51.100.7")  # "common" reads a line of combined as none, and so does nothing twice
-    later = here.sift(chunk(both + (line("/b")[:-1] + b' "198.51.100.9"\n') * 4), NOW)
+    late = line("/late", ip="198.51.100.7")
+    later = here.sift(chunk((line("/b")[:-1] + b' "198.51.100.9"\n') * 4 + late), NOW)
     assert later.detected is not None
     assert memory.pace.step(("198.51.100.7", FIREFOX), NOW) == 1
     assert memory.pace.step(("203.0.113.7", FIREFOX), NOW) == 3 + 4 + 1

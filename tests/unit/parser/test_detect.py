@@ -55,6 +55,13 @@ def test_odd_lines_among_good_ones_do_not_mislead():
     assert found.confidence == 0.6
 
 
+@pytest.mark.parametrize(("before", "after"), [(3, 40), (20, 20), (40, 3)])
+def test_a_file_that_goes_on_in_another_format_begins_in_its_first(before, after):
+    """Most lines are not what the first ones are: whoever reads on finds the other one where it begins."""
+    found = detect.detect([COMBINED] * before + [COMBINED + b' "-"'] * after)
+    assert (found.name, found.rivals) == ("combined", ())
+
+
 @pytest.mark.parametrize("lines", [[], [b""], [b"hello world"], [b"{}"], [COMBINED[:40]], [COMBINED, b"x", b"y", b"z"]])
 def test_nothing_is_better_than_a_guess(lines):
     """Without a format that explains half of the lines there is none."""
