@@ -45,8 +45,8 @@ def _not_understood(survey: Survey) -> Iterator[str]:
     lost = sum(count for reason, count in survey.unparsed.items() if reason not in NO_MISFITS)
     if lost > survey.lines * _MANY and lost >= _SOME:
         yield (
-            f"{lost / survey.lines:.0%} of the lines were not understood. Give the server's own log_format or "
-            "LogFormat as `format`, word for word"
+            f"{lost / survey.lines:.0%} of the lines were not understood. Give the format as the server's own "
+            "configuration has it (log_format or LogFormat), as `format` or --format; `logship init` finds it there"
         )
 
 
