@@ -40,6 +40,8 @@ log = structlog.get_logger(__name__)
 _BATCHES_HELD = 2
 # Reading goes on when a quarter is free: waking it for each event that leaves would cost more than the event.
 _ROOM_AGAIN = 0.75
+# A quarter may never be free, where events that no attempt gets through take the places: look for a single one, too.
+_LOOK_AGAIN = 0.1
 # How long a full queue is waited for before `when_full: dead_letter` gives up.
 _PATIENCE = 1.0
 _FLUSH_AFTER = 0.1
@@ -271,7 +273,7 @@ class Destination:
             patience = self._patience()
             if patience > 0.0:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._room.wait(), patience if patience < math.inf else None)
+                    await asyncio.wait_for(self._room.wait(), min(patience, _LOOK_AGAIN))
             elif await self._bury(rest, None, "queue full (when_full: dead_letter)"):
                 self._tally.settled(Outcome.DEAD_LETTER, len(rest))
                 self._acknowledge(rest, Outcome.DEAD_LETTER)

@@ -280,6 +280,9 @@ class Lane:
             case TryAgain(ambiguous=True) if not terms.retry.ambiguous:
                 terms.gate.failed(self, now)
                 self._grave = verdict
+            case TryAgain(after=None) if self._failures > 1 and terms.gate.calm:
+                # Others are taken: the API stumbles over what this one holds, and that is no sign of its being down.
+                self.not_before = now + backoff(self._failures, terms.retry, terms.random)
             case TryAgain():
                 self._failed(now, verdict.after)
             case Misconfigured() if self._disliked and terms.gate.cause is None:

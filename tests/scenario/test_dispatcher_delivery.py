@@ -315,6 +315,57 @@ async def test_a_reload_that_makes_the_queue_smaller_at_the_moment_of_room_does_
         await it.settled(40)
 
 
+def all_but(*stuck: range) -> Answer:
+    """Return answers of an API that never takes some events."""
+
+    async def answer(_: web.Request, body: dict[str, Any]) -> web.Response:
+        return web.Response(status=500) if any(serial(body) in each for each in stuck) else accepted()
+
+    return answer
+
+
+async def test_events_that_are_never_taken_take_places_of_the_queue_and_no_more(api: Api, desk: Open) -> None:
+    """As long as there are others left, all other visitors' events go through, whatever a stranger has found."""
+    api.answer = all_but(range(1000, 1019))
+    async with desk(connections=4, batch=BatchSettings(max_events=10)) as it:
+        await it.destination.add([delivery(number, visitor=number) for number in range(1000, 1019)])
+        await it.destination.add(deliveries(10))
+        await it.settled(10)
+        assert it.outcomes() == {Outcome.DELIVERED: 10}
+
+
+async def test_many_events_that_are_never_taken_do_not_look_like_an_api_that_is_down(api: Api, desk: Open) -> None:
+    """Others were taken since they failed first: however many of them fail again in a row, nobody else has to wait."""
+    api.answer = all_but(range(1000, 1020))
+    with capture_logs() as logs:
+        async with desk(connections=1, retry=RetrySettings(initial=1.0, max=1.0)) as it:
+            it.destination._terms.random = lambda: 1000.0  # nothing is tried again before it is told to
+            for number in range(20):
+                await it.destination.add([delivery(number), delivery(1000 + number, visitor=1 + number)])
+            await it.destination.add([delivery(20)])
+            await it.until(lambda: len(api.bodies) == 41)
+            await it.settled(21)
+            it.destination._lanes[0].hurry()
+            await it.until(lambda: len(api.bodies) == 41 + 20)
+            assert it.destination.status()["state"] == "ok"
+    assert "destination.paused" not in [line["event"] for line in logs]
+
+
+async def test_a_queue_full_of_events_that_are_never_taken_waits_until_they_expire(api: Api, desk: Open) -> None:
+    """They are tried without end, in bounded memory, and nothing is dropped: so reading waits, and then goes on."""
+    api.answer = all_but(range(1000, 1060))
+    async with desk(connections=4, batch=BatchSettings(max_events=10), max_event_age=3600.0) as it:
+        stuck = [delivery(number, visitor=number, seen=time.time()) for number in range(1000, 1060)]
+        adding = asyncio.create_task(it.destination.add([*stuck, *deliveries(100)]))
+        await it.until(lambda: len(api.bodies) > 40)
+        assert not adding.done()
+        assert it.destination.status()["queued"] + it.destination.status()["in_flight"] == 20
+        it.destination._now = lambda: time.time() + 7200.0
+        await adding
+        await it.settled(160)
+        assert it.outcomes() == {Outcome.DELIVERED: 100, Outcome.EXPIRED: 60}
+
+
 async def test_a_batch_waits_for_company_no_longer_than_it_may(api: Api, desk: Open) -> None:
     """max_wait holds the first event back; a full batch, or a stop, sends it at once."""
     async with desk(batch=BatchSettings(max_events=3, max_wait=0.2)) as it:
