@@ -67,7 +67,18 @@ _LISTS = {
 def of(
     connection: sqlite3.Connection, now: int, *, period: str = "24h", site: str = "", rows: int = ROWS
 ) -> dict[str, Any]:
-    """Return the figures of a period (a key of PERIODS) and of one site, or of all; lists of at most so many rows."""
+    """Return the figures of a period (a key of PERIODS) and of one site, or of all; lists of at most so many rows.
+
+    All are of one moment: what is written meanwhile changes none of them.
+    """
+    connection.execute("BEGIN")
+    try:
+        return _counted(connection, now, period, site, rows)
+    finally:
+        connection.rollback()
+
+
+def _counted(connection: sqlite3.Connection, now: int, period: str, site: str, rows: int) -> dict[str, Any]:
     span = PERIODS[period]
     view = _View(connection, now, now - span.length if span.length else 0, site, rows)
     return {

@@ -1,6 +1,11 @@
 """`GET /api/stats`: the figures of the live page."""
 
+import sqlite3
+from contextlib import closing
+
 import pytest
+
+from logship.receiver import figures
 
 GOOGLEBOT = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"
 
@@ -176,3 +181,22 @@ async def test_a_site_called_like_sql_is_a_text(api):
     await api.event()
     stats = await api.get("/api/stats?site=' OR 1=1 --")
     assert stats["pageviews"] == 0
+
+
+async def test_all_figures_are_of_one_moment(start, tmp_path):
+    """What is written while they are counted changes none of them: there are never more visits than were seen."""
+    api = await start(store_path=tmp_path / "events.db")
+    await api.event()
+    store = tmp_path / "events.db"
+    with closing(sqlite3.connect(store)) as reader, closing(sqlite3.connect(store)) as writer:
+        reader.row_factory = sqlite3.Row
+
+        def meddle(statement: str) -> None:
+            if "FROM visits" in statement:
+                writer.execute("DELETE FROM visits")
+                writer.commit()
+
+        reader.set_trace_callback(meddle)
+        stats = figures.of(reader, int(api.clock.now))
+        assert (stats["visitors"], stats["visits"], stats["sources"][0]["visits"]) == (1, 1, 1)
+        assert figures.of(reader, int(api.clock.now))["visits"] == 0
