@@ -74,10 +74,10 @@ async def serve(settings: AdminSettings, watched: Watched, *, patience: float = 
             f"admin.listen: cannot listen on {place}: {error.strerror}; choose another or null"
         ) from error
     if not _is_loopback(settings.host):
-        told = (
+        help_ = (
             "whoever reaches it sees file names, domains and figures; let a firewall or NetworkPolicy decide who does"
         )
-        log.warning("admin.listens_beyond_loopback", host=settings.host, port=settings.port, help=told)
+        log.warning("admin.listens_beyond_loopback", host=settings.host, port=settings.port, help=help_)
     try:
         yield
     finally:
@@ -169,10 +169,10 @@ class _Names:
         name = _without_port(host)
         if self._is_ours(name):
             return None
-        told = (
+        message = (
             f'not answered under the name "{name[:100]}"; if it is yours, add it to admin.hosts in the configuration\n'
         )
-        return Response(text=told, status=421, headers=_HEADERS)
+        return Response(text=message, status=421, headers=_HEADERS)
 
     def _is_ours(self, name: str) -> bool:
         if _is_loopback(name) or any(fnmatchcase(name, given) for given in self._given):

@@ -1,7 +1,7 @@
 """The process around a pipeline: signals, the service manager, watching the configuration, reload, stop, exit code.
 
-A reload builds the new plan in full before anything changes; a file that is broken changes nothing. What needs a
-restart (`state_dir`, `admin`) is reported and left as it is, and the rest applies.
+A reload builds the new plan in full before anything changes; a broken file changes nothing. Changes to `state_dir` and
+`admin` need a restart: they are reported, and everything else applies.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _NEEDS_RESTART = ("state_dir", "admin")
 
 @dataclass(slots=True)
 class Reload:
-    """How the last attempt to read the configuration ended; shown by ``/status`` and asked for by `reload`."""
+    """How the last attempt to read the configuration ended, for ``/status`` and `logship reload`."""
 
     number: int = 0
     hash: str = ""
@@ -61,7 +61,7 @@ class Reload:
 
 
 class Daemon:
-    """One logship process: `run` it, and it returns when it was told to stop (or, with ``once``, is done)."""
+    """One logship process. `run` returns when it was told to stop or, with ``once``, when all is delivered."""
 
     def __init__(self, config: Path, *, once: bool = False) -> None:
         self.config = config
@@ -133,7 +133,7 @@ class Daemon:
     # -- what may be asked of it
 
     def stop(self) -> None:
-        """Stop cleanly; asked a second time, leave at once: what is in flight may then be sent again."""
+        """Stop cleanly; when asked a second time, at once: events in flight may then be sent again."""
         if self.pipeline.stopping:
             self._leave()
             return
@@ -146,8 +146,8 @@ class Daemon:
             return  # a third signal must not cut short what makes the second one harmless: the last save
         self._forced = True
         lines = self.pipeline.status()["unsettled_lines"]
-        told = "read and sent again at the next start; requests in flight may then be counted twice"
-        log.warning("stop.forced", lines=lines, help=told)
+        help_ = "read and sent again at the next start; requests in flight may then be counted twice"
+        log.warning("stop.forced", lines=lines, help=help_)
         self._running.cancel()
 
     def ready(self) -> bool:
@@ -179,7 +179,7 @@ class Daemon:
 
     def status(self) -> dict[str, Any]:
         """Tell everything an operator asks for, as JSON-able values."""
-        told = self.pipeline.status()
+        status = self.pipeline.status()
         return {
             "version": __version__,
             "pid": os.getpid(),
@@ -189,12 +189,12 @@ class Daemon:
             "stopping": self.pipeline.stopping,
             "reload": self.reloads.as_json(),
             "rates": self._rates.as_json(),
-            **told,
-            "sources_without_files": self._without_files(told["files"]),
+            **status,
+            "sources_without_files": self._without_files(status["files"]),
         }
 
     def _without_files(self, files: Sequence[Mapping[str, Any]]) -> list[str]:
-        """Name the sources of which no file is there: one may be to come, or a path is misspelled."""
+        """Name the sources without a file: one is yet to appear, or a path is misspelled."""
         followed = {each["source"] for each in files}
         return [each.name for each in self.pipeline.plan.settings.sources if each.name not in followed]
 
@@ -215,8 +215,8 @@ class Daemon:
     async def _report_to_manager(self) -> None:
         """Say READY once files are followed and destinations can deliver; then feed the watchdog from the loop.
 
-        An API that is down at boot must not make the start fail: after a while READY is said all the same, and STATUS
-        tells what is the matter.
+        An API that is down at boot must not make the start fail: after a while READY is said anyway, and STATUS tells
+        what is wrong.
         """
         deadline = time.monotonic() + _WAIT_FOR_API
         while not (self.ready() or (self.following and time.monotonic() > deadline)):
@@ -235,7 +235,7 @@ class Daemon:
     # -- the configuration
 
     async def _watch_config(self, running: Settings) -> None:
-        """Notice a saved edit, an editor's rename, a swapped link or SIGHUP, in the file or in one that it names."""
+        """Reload on SIGHUP, and when the file or one that it names was edited, replaced or relinked."""
         seen = self._in_use
         while True:
             with contextlib.suppress(TimeoutError):
@@ -260,7 +260,7 @@ class Daemon:
             found = again
 
     async def _reload(self, running: Settings, found: Contents) -> Settings:
-        """Read and build in a thread, and apply; or leave everything as it is and say where the file is broken."""
+        """Read and build in a thread, then apply. If the file is broken, change nothing, and say where."""
         self._manager.tell("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
         try:
             built = await asyncio.to_thread(plan.load, self.config, Variables())
@@ -322,9 +322,9 @@ _UNFINISHED = "the last line has no end: it may still be written, and is deliver
 
 
 def _spare_the_collector() -> None:
-    """Have the garbage collector look at what is new only, and seldom: it took a twentieth of the time of a backlog.
+    """Make the garbage collector look at new objects only, and seldom: it took 5 % of the time of a backlog.
 
-    What was built so far lives as long as the process; events come and go without cycles.
+    Everything built so far lives as long as the process, and events come and go without cycles.
     """
     gc.freeze()
     gc.enable()

@@ -1,8 +1,8 @@
-"""What was refused, one JSON object a line, appended and fsynced before it counts as settled. Never rewritten here.
+"""Dead letters: refused events, one JSON object per line, appended and fsynced before they count as settled.
 
 The file is opened for each append: an operator may move it away at any time, and refusals are rare. A crash or a full
 disk can leave half a line; the next append ends it first, so that it spoils no other, and reading skips and counts it.
-A file that has grown large is renamed, and a new one begun. None is ever removed: that is for people to decide.
+A file that has grown large is renamed, and a new one is begun. None is ever rewritten or removed: people decide that.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class DeadLetters:
 
     @property
     def size(self) -> int:
-        """Bytes in the file and in those that were renamed; 0 when there is none."""
+        """Bytes in the file and in those that were renamed; 0 if there are none."""
         return sum(map(_size, [*older(self.path.parent), self.path]))
 
     def append(self, entry: Mapping[str, object]) -> None:
@@ -57,7 +57,7 @@ def append_lines(path: Path, lines: bytes) -> None:
         return
     descriptor = _open(path)
     try:
-        flock(descriptor, LOCK_EX)  # what follows the old end is ours alone, to be taken back if it fails
+        flock(descriptor, LOCK_EX)  # what follows the old end is ours alone, and can be taken back if we fail
         if _rotate(path, descriptor):
             os.close(descriptor)
             descriptor = _open(path)
@@ -105,7 +105,7 @@ def _open(path: Path) -> int:
 
 
 def _rotate(path: Path, descriptor: int) -> bool:
-    """Rename the file if it is large, and still the one that we hold the lock of. It works without, so no error."""
+    """Rename the file if it is large, and still the one whose lock we hold. Failing to is no error."""
     there = os.fstat(descriptor)
     if there.st_size < ROTATE_AT:
         return False
@@ -149,7 +149,7 @@ def _size(path: Path) -> int:
 def _encode(entry: Mapping[str, object]) -> bytes:
     try:
         return orjson.dumps(dict(entry), default=_plain) + b"\n"
-    except TypeError:  # a byte that is not UTF-8 (a lone surrogate), or a number beyond 64 bits: orjson has no words
+    except TypeError:  # a byte that is not UTF-8 (a lone surrogate), or a number beyond 64 bits: orjson cannot
         return json.dumps(dict(entry), separators=(",", ":"), default=_plain).encode() + b"\n"
 
 
@@ -162,7 +162,7 @@ def _decode(line: bytes) -> dict[str, object] | None:
 
 
 def _plain(value: object) -> object:
-    """Say in JSON's words what is not: an entry must never be lost for an odd value in it."""
+    """Turn any other value into a JSON one: no entry must be lost because of an odd value in it."""
     if isinstance(value, Mapping):
         return dict(value)
     if is_dataclass(value) and not isinstance(value, type):

@@ -23,10 +23,10 @@ _LONGEST = 200  # characters of a path, a host or a name: enough to know it by
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """Tells the fate of one source's lines.
+    """Says what becomes of the lines of one source.
 
     ``names``: the events' names that were written, not made of a line; ``doubted``: why lines that the rules send were
-    dropped all the same (`router.scrutiny`), by offset. That hangs on the lines before, so it cannot be asked twice.
+    dropped all the same (`router.scrutiny`), by offset. That depends on the lines before, so it cannot be asked twice.
     """
 
     parser: Parser
@@ -37,7 +37,7 @@ class Judge:
 
     def tell(self, line: bytes, offset: int = 0) -> dict[str, Any]:
         """Return ``result``, ``reason``, ``rule``, ``request`` and ``events`` of a line that starts at ``offset``."""
-        # To read such a line once more would have the parser take those to come for older ones.
+        # Reading a directive again would make the parser take the lines that follow for older ones.
         explains = self.parser.format.per_file and line.startswith(b"#")
         record = Unparsed("directive") if explains else self.parser.parse(line)
         if isinstance(record, Unparsed):
@@ -60,7 +60,7 @@ class Judge:
         return "expired" if late else "event"
 
     def _event(self, delivery: Delivery) -> dict[str, str]:
-        """Tell an event by its name, unless a template made that of what a visitor sent."""
+        """Return an event's name, unless a template made it from what a visitor sent."""
         name, event = delivery.event.name, delivery.event
         return {
             "name": name if name in self.names else "(made of the line)",
@@ -75,7 +75,7 @@ def written_names(rules: Iterable[RuleSettings]) -> frozenset[str]:
 
 
 def masked(address: str | None) -> str | None:
-    """Return an address with its greater half cut off: it tells networks apart, and no people."""
+    """Return an address without its host part: it distinguishes networks, but not people."""
     if address is None:
         return None
     try:

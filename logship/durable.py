@@ -1,4 +1,4 @@
-"""Bytes and names that outlast a power cut: written in full, and synced."""
+"""Writes that survive a power cut: complete, and synced."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from pathlib import Path
 
 
 def write(descriptor: int, data: bytes) -> None:
-    """Write all of it where the descriptor stands, and sync. OSError: perhaps a part of it is there."""
+    """Write all of it at the descriptor's position, and sync. On OSError a part of it may be there."""
     while data:
         data = data[os.write(descriptor, data) :]
     os.fsync(descriptor)
 
 
 def sync_directory(directory: Path) -> None:
-    """Make the names in a directory durable. OSError: they are there, and may be gone after a power cut."""
+    """Make the names in a directory durable. On OSError they are there, but may be gone after a power cut."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

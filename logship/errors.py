@@ -1,4 +1,4 @@
-"""What can go wrong on purpose. Everything raised to a person derives from LogshipError."""
+"""Errors raised on purpose. Everything shown to a person derives from LogshipError."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing wrong with a configuration, told to the person at 3 a.m.
+    """One thing wrong with a configuration, for the person at 3 a.m.
 
     ``where`` is the path of keys, as in ``rules[2].when.status``; ``message`` says what we got and what to do.
     ``line`` and ``column`` count from 1; 0 means not known (yet): `settings` fills them in from ``where``.

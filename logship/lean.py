@@ -1,10 +1,10 @@
-"""Import what a daemon uses of large libraries, and leave out the rest: for memory, and for a quick start.
+"""Import only those parts of large libraries that a daemon uses: it starts faster, and needs less memory.
 
-Before `aiohttp.connector` comes, Python runs aiohttp's `__init__`, and that imports a client with sessions, cookies,
-forms and tracing: 2.4 MB and 50 ms, of which a daemon uses nothing. A package that is left closed has not run. Its
-modules can be imported as ever, and as soon as somebody asks the package itself for a name, it runs, and is whole.
+To import `aiohttp.connector`, Python runs aiohttp's `__init__`, which imports a client with sessions, cookies, forms
+and tracing: 2.4 MB and 50 ms that a daemon never uses. A package that is left closed has not run yet. Its modules can
+be imported as usual, and as soon as somebody asks the package itself for a name, it runs and is complete.
 
-Nothing depends on it: what is imported in the ordinary way, before or after, is only larger.
+Nothing depends on this: importing in the ordinary way, before or after, only costs more.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _VERSION = re.compile(r'^__version__ = "([^"]+)"', re.MULTILINE)
 
 
 def leave_closed(*packages: str) -> None:
-    """Leave packages closed that were not imported so far. To be called before anything imports them."""
+    """Leave packages closed that are not imported yet. Call this before anything imports them."""
     for name in packages:
         spec = PathFinder.find_spec(name) if name not in sys.modules else None
         if spec is not None and spec.origin is not None and spec.submodule_search_locations:
@@ -34,7 +34,7 @@ def leave_closed(*packages: str) -> None:
 def import_connector() -> None:
     """Import aiohttp's connector, without reading the system's certificates twice and without zstd.
 
-    What it would make of them are two TLS contexts that we never use: `dispatcher.wire` brings its own.
+    It would make two TLS contexts that we never use: `dispatcher.wire` has its own.
     """
     with _certificates_unread(), hidden("backports.zstd"):
         import_module("aiohttp.connector")
@@ -42,7 +42,7 @@ def import_connector() -> None:
 
 @contextmanager
 def hidden(module: str) -> Iterator[None]:
-    """Let nobody find a module that libraries take along where it is installed, unless it is imported already."""
+    """Hide a module that libraries import if it is installed, unless it is imported already."""
     if module in sys.modules:
         yield
         return
@@ -64,7 +64,7 @@ def _certificates_unread() -> Iterator[None]:
 
 
 class _Closed(ModuleType):
-    """A package that has not run: it knows where its modules are, and its version, for which they ask."""
+    """A package that has not run: it knows where its modules are, and its version, which they ask for."""
 
     def __init__(self, spec: ModuleSpec, origin: str) -> None:
         super().__init__(spec.name)
@@ -74,7 +74,7 @@ class _Closed(ModuleType):
             self.__version__ = version[1]
 
     def __getattr__(self, name: str) -> Any:
-        """Run the package, and return what it has by this name. A module of its own is for the import to find."""
+        """Run the package and return its attribute. Finding its modules is left to the import system."""
         if name.startswith("__") or PathFinder.find_spec(f"{self.__name__}.{name}", self.__path__) is not None:
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
         self.__class__ = ModuleType  # type: ignore[assignment]

@@ -1,6 +1,6 @@
-"""Regular expressions that take linear time whatever they are asked: Google's RE2, for what strangers write.
+"""Regular expressions in linear time, whatever the text: Google's RE2, for what strangers write.
 
-The one place that knows the library, which is imported with the first expression: with its C++ it takes 2.5 MB.
+Only this module knows the library, and imports it with the first expression: it takes 2.5 MB.
 """
 
 from __future__ import annotations

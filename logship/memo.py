@@ -1,8 +1,8 @@
-"""Remember what a function makes of values that come again and again, in bounded memory.
+"""Remember a function's results for values that come again and again, in bounded memory.
 
-A site sees few distinct User-Agents, referrers and paths, and millions of requests. A hit costs one look-up in a dict
-and no call. When a memo is full it forgets everything: what is common is back at once, and strangers who write a new
-value into each request cost us no more than having no memo.
+A site sees few distinct User-Agents, referrers and paths, but millions of requests. A hit costs one dict look-up and no
+call. A memo that is full forgets everything: common values are back at once, and strangers who write a new value into
+each request cost no more than having no memo.
 """
 
 from __future__ import annotations

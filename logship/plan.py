@@ -1,4 +1,4 @@
-"""What settings mean once compiled: formats, client rules, rule tables. Built in full, or refused with every problem.
+"""Settings as compiled: formats, client rules, rule tables. A plan is built in full, or refused with every problem.
 
 A Plan is immutable and does nothing by itself: `check` and `explain` build one to look at, the pipeline runs one and
 swaps it for another between two chunks.
@@ -40,9 +40,9 @@ class SourcePlan:
     spam: frozenset[str] = frozenset()
 
     def judge(self, memory: Memory | None = None) -> Table | Scrutiny:
-        """Return what decides: the table alone where nothing is to be remembered of visitors or looked up.
+        """Return what decides: a table, or a scrutiny of it if visitors are remembered or referrers looked up.
 
-        ``memory`` is what the source remembers so far; None: nothing yet. Ask for each line once, in their order.
+        ``memory`` is what the source remembers so far; None: nothing yet. Ask once per line, in the order of the log.
         """
         if not Scrutiny.needed(self.table, self.settings.behaviour, self.spam):
             return self.table
@@ -51,7 +51,7 @@ class SourcePlan:
     def sieve(
         self, max_event_age: float | None, look_back: LookBack | None = None, memory: Memory | None = None
     ) -> Sieve:
-        """Make a sieve that remembers nothing yet but what is in ``memory``."""
+        """Make a sieve that knows nothing of earlier lines except what is in ``memory``."""
         return Sieve(
             self.judge(memory),
             self.client,
@@ -62,7 +62,7 @@ class SourcePlan:
         )
 
     def followed(self, *, once: bool) -> Followed:
-        """Say what the tailer is to follow. ``once`` reads a file that was there before from its beginning."""
+        """Return what the tailer is to follow. With ``once``, files are read from their beginning."""
         return Followed(
             name=self.settings.name,
             path=self.settings.path,
@@ -74,7 +74,7 @@ class SourcePlan:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Settings as compiled: everything that can be wrong with them has been found."""
+    """Settings as compiled: nothing can be wrong with them any more."""
 
     settings: Settings
     rules: Rules
@@ -82,7 +82,7 @@ class Plan:
 
 
 def load(path: Path, env: Mapping[str, str]) -> Plan:
-    """Read and compile a configuration. Raise ConfigError with every problem, of the file and of what it means."""
+    """Read and compile a configuration. Raise ConfigError with every problem, in the file and in its meaning."""
     plan, problems = examine(path, env)
     if plan is None:
         raise ConfigError(problem for problem in problems if not problem.warning)
@@ -90,7 +90,7 @@ def load(path: Path, env: Mapping[str, str]) -> Plan:
 
 
 def examine(path: Path, env: Mapping[str, str]) -> tuple[Plan | None, list[Problem]]:
-    """Return the plan, None when there is an error, and everything to say about the file, in its order."""
+    """Return the plan (None if there is an error) and all problems, in the order of the file."""
     settings, problems = read_file(path, env)
     plan = None
     try:
@@ -113,7 +113,7 @@ def build(settings: Settings) -> Plan:
 
 
 def _check_destinations(settings: Settings, problems: list[Problem]) -> None:
-    """Lay out a request for each, and load its certificates: that is where their faults are found."""
+    """Lay out a request for each and load its certificates, which is how their faults are found."""
     for destination in settings.destinations:
         try:
             request.renderer(destination)
@@ -168,8 +168,8 @@ def _compile_source(
     except FormatError as error:
         problems.append(Problem(f"{source.where}.client_ip.field", str(error)))
     if format_ is not None and source.site is None and not ("host" in format_.facts or str(source.format) in HOSTLESS):
-        told = "the format does not hold the host, and there is no `site`; add site: https://..."
-        problems.append(Problem(f"{source.where}.site", told))
+        message = "the format does not hold the host, and there is no `site`; add site: https://..."
+        problems.append(Problem(f"{source.where}.site", message))
     if client is None or rules is None:
         return None
     try:

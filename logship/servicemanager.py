@@ -9,11 +9,11 @@ import os
 import socket
 from collections.abc import Mapping
 
-_DEFAULT_INTERVAL = 5.0  # seconds between two STATUS lines where no watchdog asks for more
+_DEFAULT_INTERVAL = 5.0  # seconds between two STATUS lines if no watchdog asks for more
 
 
 class ServiceManager:
-    """Whoever started us, if it wants to be told. Telling never fails and never blocks."""
+    """The process that started us, if it wants to be told. Telling never fails and never blocks."""
 
     def __init__(self, address: str | None, interval: float = _DEFAULT_INTERVAL) -> None:
         self._address = address

@@ -1,4 +1,4 @@
-"""The live stream of decisions: some of the lines that are being read, and what became of each, for who asks.
+"""The live stream of decisions for `logship tap`: some of the lines that are being read, and what became of each.
 
 Asked for at a socket in the state directory, which only the daemon's user and root can reach; health, metrics and the
 page, which anyone on the machine can read, show no line. While nobody looks it costs a look at an empty list for each

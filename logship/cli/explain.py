@@ -169,7 +169,7 @@ def _has_hosts(log: str, format_: str) -> bool:
 def _tells_hosts(format_: str) -> bool:
     try:
         return "host" in formats.compile(_given(format_)).facts
-    except FormatError:  # told where the settings are read
+    except FormatError:  # reported when the settings are read
         return True
 
 
@@ -196,7 +196,7 @@ def _own_log(source: SourcePlan) -> str:
 
 
 def _open(log: str) -> BinaryIO:
-    """Open the log, or standard input; compressed ones are told by their first bytes."""
+    """Open the log, or standard input; compressed ones are recognised by their first bytes."""
     if log == "-":
         return compressed.reader(sys.stdin.buffer)
     path = Path(log)

@@ -35,10 +35,10 @@ Examples:
     "-o", "--output", type=click.Path(path_type=Path), help="Where to write; never over a file that is there."
 )
 def command(nginx_file: str | None, apache_file: str | None, output: Path | None) -> None:
-    """Write a commented configuration from the web server's own.
+    """Write a commented configuration from that of the web server.
 
-    Without --nginx and --apache, both are looked for where packages put them. Their configuration is read, never
-    changed; what cannot be known from it is said in comments.
+    Without --nginx and --apache, looks for both where packages put them. Their configuration is read, never changed;
+    comments say what it does not tell.
     """
     if output is not None and os.path.lexists(output):
         raise LogshipError(_there(output))
@@ -72,14 +72,14 @@ def compose(nginx_file: str | None, apache_file: str | None, date: datetime.date
         problems = _problems(document.text)
         if not problems:
             return document.text
-        again = {number: told for where, told in problems if (number := _number(where, document)) is not None}
+        again = {number: message for where, message in problems if (number := _number(where, document)) is not None}
         if not again.keys() - refused.keys():
             raise LogshipError(f"what was read makes no configuration: {problems[0][1]}")
         refused |= again
 
 
 def _problems(text: str) -> list[tuple[str, str]]:
-    """Return what logship itself says against a configuration: where, and what."""
+    """Return the problems that logship itself has with a configuration."""
     read, problems = loader.read(text, "logship.yaml", {})
     found = [problem for problem in problems if not problem.warning]
     if not found:
@@ -106,7 +106,7 @@ def _there(output: Path) -> str:
 
 
 def _save(output: Path, text: str) -> None:
-    """Write the whole file or nothing, and never over one that came to be in the meantime."""
+    """Write the whole file or nothing, and never over one that was created in the meantime."""
     try:
         handle, temporary = tempfile.mkstemp(prefix=f".{output.name}.", dir=output.parent)
     except OSError as error:
@@ -117,7 +117,7 @@ def _save(output: Path, text: str) -> None:
             os.fchmod(file.fileno(), 0o644)
             file.flush()
             os.fsync(file.fileno())
-        os.link(temporary, output)  # unlike a rename, it fails where something is
+        os.link(temporary, output)  # unlike a rename, it fails if there is a file
     except FileExistsError:
         raise LogshipError(_there(output)) from None
     except OSError as error:

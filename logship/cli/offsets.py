@@ -88,10 +88,10 @@ def list_(config: Path, as_json: bool) -> None:
 
 def _row(place: Place) -> tuple[object, ...]:
     position = place.position
-    told = _STATES[place.state] + (f": {place.error}" if place.error else "")
+    file = _STATES[place.state] + (f": {place.error}" if place.error else "")
     finished = ", finished" if position.finished else ""
     seen = _written(position.seen)[:16].replace("T", " ")
-    return position.source, position.path, position.offset, place.size, place.behind, told + finished, seen
+    return position.source, position.path, position.offset, place.size, place.behind, file + finished, seen
 
 
 def _as_json(place: Place) -> dict[str, object]:
@@ -175,8 +175,8 @@ def reset(config: Path, paths: tuple[str, ...], everything: bool) -> None:
         offsets.save(checkpoint, stay)
         seen = checkpoint.sources
     for each in gone:
-        told = offsets.expectation(each, _followed(built), seen)
-        click.echo(f"forgot {table.clean(each.path)} ({each.source}, offset {each.offset}): {told}")
+        expected = offsets.expectation(each, _followed(built), seen)
+        click.echo(f"forgot {table.clean(each.path)} ({each.source}, offset {each.offset}): {expected}")
     click.echo(f"{len(gone)} forgotten, {len(stay)} kept{_about_age(built) if gone else ''}")
 
 

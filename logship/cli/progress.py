@@ -1,4 +1,4 @@
-"""Progress bars, on a terminal only: where output goes to a file or a pipe there are none, and rich is not imported."""
+"""Progress bars, on a terminal only: elsewhere there are none, and rich is not imported."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import stat
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def of_file(stream: BinaryIO, *, enabled: bool) -> Iterator[BinaryIO]:
 
 @contextlib.contextmanager
 def of_daemon(daemon: Daemon, *, enabled: bool) -> Iterator[None]:
-    """Show how far `run --once` has got: bytes read of all there are, events delivered."""
+    """Show the progress of `run --once`: bytes read of all, events delivered."""
     if not enabled or not sys.stderr.isatty():
         yield
         return
@@ -65,16 +65,16 @@ def of_daemon(daemon: Daemon, *, enabled: bool) -> Iterator[None]:
 
 
 class _Watched:
-    """A stream that tells when it was read, at most ten times a second."""
+    """A stream that reports when it was read, at most ten times a second."""
 
-    def __init__(self, stream: BinaryIO, told: object) -> None:
-        self._stream, self._told, self._next = stream, told, 0.0
+    def __init__(self, stream: BinaryIO, on_read: Callable[[], object]) -> None:
+        self._stream, self._on_read, self._next = stream, on_read, 0.0
 
     def read(self, size: int) -> bytes:
         data = self._stream.read(size)
         if (now := time.monotonic()) >= self._next:
             self._next = now + 0.1
-            self._told()  # type: ignore[operator]
+            self._on_read()
         return data
 
 

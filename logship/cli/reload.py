@@ -1,4 +1,4 @@
-"""`logship reload`: have the running daemon read its configuration again, and wait for the outcome."""
+"""`logship reload`: make the running daemon read its configuration again, and wait for the outcome."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _ours(config: Path) -> dict[str, Any]:
     """Return the status of the daemon that runs with this file. Raise LogshipError when it cannot be asked."""
     status = ask(config)
     runs = str(status.get("config"))
-    # A relative path is relative to where the daemon was started, and that is not told.
+    # A relative path is relative to where the daemon was started, which we do not know.
     other = os.path.isabs(runs) and os.path.realpath(runs) != os.path.realpath(config)
     if other or not isinstance(status.get("pid"), int):
         raise LogshipError(f"the daemon that answers runs with {clean(runs)}, not with {config}")
@@ -72,8 +72,8 @@ def _unasked(config: Path, error: LogshipError) -> str:
             _hang_up(pid)
         plan.load(config, Variables())
     except ConfigError as refused:
-        told = f"the configuration cannot be used, and a daemon that runs keeps the old one:\n{refused}"
-        raise click.ClickException(told) from error
+        message = f"the configuration cannot be used, and a daemon that runs keeps the old one:\n{refused}"
+        raise click.ClickException(message) from error
     if pid is None:
         raise error
     return f"told the daemon (pid {pid}) to read it, and cannot ask what came of it: {error}"

@@ -1,4 +1,4 @@
-"""What the commands share that look after the state directory: where it is, and whose its files are."""
+"""What commands on the state directory share: where it is, and who owns its files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from logship.settings import loader
 
 
 def directory(config: Path) -> Path:
-    """Return the state directory. A file that is broken elsewhere still says where it is; else ConfigError."""
+    """Return the state directory. Faults elsewhere in the file do not matter; else raise ConfigError."""
     found, problems = loader.read_file(config, Variables())
     faults = [each for each in problems if not each.warning and each.where in ("", "state_dir")]
     if faults:
@@ -23,9 +23,9 @@ def directory(config: Path) -> Path:
 
 @contextlib.contextmanager
 def changed_as_owner(state_dir: Path) -> Iterator[None]:
-    """Leave no file to root in a state directory that belongs to another: logship could not use it any more.
+    """Leave no file of root's in a state directory of another user: the daemon could not use it.
 
-    With systemd's DynamicUser= there is no user to become while the service is stopped, and root is who calls.
+    With systemd's DynamicUser= there is no user to become while the service is stopped, so root runs these commands.
     """
     try:
         yield

@@ -11,7 +11,7 @@ import click
 
 from logship.records import readable
 
-# What steers a terminal: C0, DEL, C1, and the marks that turn text around. Logs and answers are written by strangers.
+# Characters that control a terminal: C0, DEL, C1, and the marks of text direction. Strangers write logs and answers.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 

@@ -71,7 +71,7 @@ def command(
 
 
 def _check_source(config: Path, name: str | None) -> None:
-    """Refuse a name that no source has: nothing would ever come."""
+    """Refuse a name that no source has: no line would ever come."""
     known = [each.name for each in loader.read_file(config, Variables())[0].sources]
     if name is not None and known and name not in known:
         raise LogshipError(f'no source is called "{name}"; there are: {", ".join(known)}')
@@ -103,8 +103,8 @@ def _connected(state_dir: Path) -> socket.socket:
         ) from error
     except OSError as error:
         connection.close()
-        told = f"no daemon is running with the state directory {state_dir} ({error.strerror})"
-        raise LogshipError(f"{told}; is this its configuration?") from error
+        problem = f"no daemon is running with the state directory {state_dir} ({error.strerror})"
+        raise LogshipError(f"{problem}; is this its configuration?") from error
     return connection
 
 
@@ -125,7 +125,7 @@ def _asked(decision: dict[str, Any]) -> str:
 
 
 def _fate(decision: dict[str, Any]) -> str:
-    """Say what is sent or why not, and which rule has decided."""
+    """Say what is sent, or why nothing is, and which rule decided."""
     sent = ", ".join(f"{each['name']} for {each['domain']} to {each['destination']}" for each in decision["events"])
     rule = f', rule "{decision["rule"]}"' if decision["rule"] else ""
     return f"{sent or decision['reason']}{rule}"

@@ -99,13 +99,13 @@ class _Reader:
         return found
 
     def _serving(self) -> list[_Host]:
-        """Return who answers requests: the main server where there is no virtual host, or none for one of its ports."""
+        """Return the hosts that answer requests; the main server if a port, or everything, is left to it."""
         if not self._hosts or (all(host.logs for host in self._hosts) and self._main.logs and self._is_left()):
             return [*self._hosts, self._main]
         return self._hosts
 
     def _is_left(self) -> bool:
-        """Tell whether Apache listens where no virtual host does. On 443 nobody asks who does not speak TLS."""
+        """Tell whether Apache listens on a port that no virtual host takes. On 443 only TLS counts."""
         addresses = [address.rpartition(":") for host in self._hosts for address in host.addresses]
         if any(port == "*" or not colon for _, colon, port in addresses):
             return False
@@ -152,8 +152,8 @@ class _Reader:
             if _TESTS[name](self, args):
                 self._walk(block, host, chain, depth + 1)
             elif name == "ifmodule" and (held := _telling(block)):
-                told = f"<IfModule {_plain(' '.join(args))}> does not hold, as no LoadModule says so"
-                self._note(f"{Place(node.file, node.line)}: {told}; the {', '.join(held)} inside is left out")
+                skipped = f"<IfModule {_plain(' '.join(args))}> does not hold, as no LoadModule says so"
+                self._note(f"{Place(node.file, node.line)}: {skipped}; the {', '.join(held)} inside is left out")
 
     def _include(self, node: Node, host: _Host, chain: tuple[str, ...], depth: int, *, optional: bool) -> None:
         for written in self._words(node.rest)[:1]:
@@ -372,7 +372,7 @@ def _bare(module: str) -> str:
 
 
 def _telling(block: list[Node]) -> list[str]:
-    """Return which directives that matter here stand in a block."""
+    """Return which of the directives that matter here are in a block."""
     names = {node.name for node in block if node.name.lower() in _TELLING}
     return sorted(names | {name for node in block for name in _telling(node.block or [])})
 
@@ -398,7 +398,7 @@ def _names(host: _Host) -> tuple[str, ...]:
 
 
 def _target(target: str, root: str) -> tuple[str | None, str, tuple[str, ...]]:
-    """Return the path of a log, or why there is none to follow, and what is to be said of it."""
+    """Return the path of a log, or why there is none to follow, and remarks on it."""
     if target.startswith("|"):
         return _piped(target.lstrip("|$ "), root)
     if re.match(r"[a-z]+:", target):
@@ -411,7 +411,7 @@ def _target(target: str, root: str) -> tuple[str | None, str, tuple[str, ...]]:
 
 
 def _piped(command: str, root: str) -> tuple[str | None, str, tuple[str, ...]]:
-    """Return the files that rotatelogs and cronolog write; of other programs nothing is known."""
+    """Return the files that rotatelogs and cronolog write; other programs are unknown."""
     program, *args = words(command) or [""]
     file = _rotated(args) if os.path.basename(program) in _ROTATORS else None
     if file is None or _VARIABLE.search(file):

@@ -50,8 +50,8 @@ def parse(text: str, file: str) -> list[Node]:
             name, _, rest = line.partition(" ")
             stack[-1].append(Node(name, rest.strip(), file, number))
     if opened:
-        told = f"<{_short(opened[-1].name)}> begins here and is never closed"
-        raise LogshipError(f"{file}:{opened[-1].line}: {told}; apachectl -t says more")
+        problem = f"<{_short(opened[-1].name)}> begins here and is never closed"
+        raise LogshipError(f"{file}:{opened[-1].line}: {problem}; apachectl -t says more")
     return stack[0]
 
 

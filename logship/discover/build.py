@@ -1,7 +1,7 @@
-"""What was compiled into nginx: against which directory paths are relative, and where it logs when nobody says.
+"""What was compiled into nginx: the directory that relative paths start from, and the default log.
 
-``nginx -V`` tells. Where it cannot be asked, or was built for another configuration than the one that is read, the
-place of the file is evidence enough: packages put it into /etc/nginx, a build from source into PREFIX/conf.
+``nginx -V`` tells. If it cannot be asked, or was built for another configuration, the place of the file is evidence
+enough: packages put it into /etc/nginx, a build from source into PREFIX/conf.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ class Build:
 
 
 def of(conf: str, version: str) -> Build:
-    """Return what ``nginx -V`` says if it is about this file, else what its place tells."""
-    told = parse(version)
-    return told if told is not None and _same(told.conf, conf) else guess(conf)
+    """Return what ``nginx -V`` says if it is about this file, else what the file's place suggests."""
+    compiled = parse(version)
+    return compiled if compiled is not None and _same(compiled.conf, conf) else guess(conf)
 
 
 def ask() -> str:
-    """Return the output of ``nginx -V``; nothing where there is no nginx. Starts no server, reads no configuration."""
+    """Return the output of ``nginx -V``, "" without nginx. This starts no server and reads no configuration."""
     program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/local/nginx/sbin")
     if program is None:
         return ""
@@ -40,7 +40,7 @@ def ask() -> str:
 
 
 def parse(version: str) -> Build | None:
-    """Return what the output of ``nginx -V`` tells; None where it tells nothing."""
+    """Return what the output of ``nginx -V`` says; None if it says nothing."""
     if "configure arguments:" not in version:
         return None
     options = dict(re.findall(r"--(prefix|conf-path|http-log-path)=(\S+)", version))

@@ -14,7 +14,7 @@ from logship.errors import LogshipError
 _MOST_BYTES = 16 << 20  # of one file: maps of a hundred thousand redirects are configuration, too
 _MOST_IN_ALL = 128 << 20
 _MOST_INCLUDES = 20_000  # a file that includes two, each of which includes two, ...: stop before memory does
-_DEEPEST = 32  # files inside one another; who needs more than a handful has a loop
+_DEEPEST = 32  # files inside one another; more than a handful is a loop
 
 _UNESCAPE = re.compile(r"\[([*?[])\]")  # what glob.escape does
 
@@ -74,7 +74,7 @@ class Library(Generic[T]):
             return None
 
     def _real(self, path: str) -> str:
-        """Return what a path is once its links are followed; a chain of files asks for the same ones over and over."""
+        """Return a path with its links resolved, and remember it: chains ask for the same ones again and again."""
         if path not in self._reals:
             self._reals[path] = os.path.realpath(path)
         return self._reals[path]
@@ -109,7 +109,7 @@ def read(path: str) -> str:
 
 
 def matching(pattern: str) -> list[str]:
-    """Return what a path or a glob stands for, sorted as both servers do it."""
+    """Return the files that a path or a glob stands for, sorted as both servers sort them."""
     if not glob.has_magic(pattern):
         return [pattern] if _is_there(pattern) else []
     try:
@@ -126,7 +126,7 @@ def _is_there(path: str) -> bool:
 
 
 def no_file(pattern: str) -> str:
-    """Say why a log's path is no file on this machine, as in a container that links it to its output; else nothing."""
+    """Return why a log's path is no file on this machine, as in a container that links it to its output; else ""."""
     path = _UNESCAPE.sub(r"\1", pattern)
     try:
         mode = os.stat(path).st_mode

@@ -1,4 +1,4 @@
-"""What a server's names are worth: which one is a site, which are patterns, which say nothing."""
+"""What the names of a server are worth: which one is a site, which are patterns, which say nothing."""
 
 from __future__ import annotations
 

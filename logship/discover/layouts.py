@@ -47,7 +47,7 @@ _NAMED = {
 
 
 def holds(layout: Format, fact: str) -> bool:
-    """Tell whether lines of this format tell a fact: host, user_agent, chain, peer or request."""
+    """Tell whether lines of this format hold a fact: host, user_agent, chain, peer or request."""
     text = layout.text or ""
     if layout.family == "nginx":
         found = {match[1] or match[2] for match in VARIABLE.finditer(text)}
@@ -57,12 +57,12 @@ def holds(layout: Format, fact: str) -> bool:
 
 
 def merit(layout: Format) -> tuple[bool, ...]:
-    """Return how much a format is worth, of several that hold the same requests: the greatest is to be followed."""
+    """Return the worth of a format, as a sort key: of several logs with the same requests, the best is followed."""
     return tuple(holds(layout, fact) for fact in ("request", "peer", "user_agent", "host", "chain"))
 
 
 def value(layout: Format) -> str:
-    """Return what to write as ``format``: a name, the string, or where that would be misread the whole directive."""
+    """Return what to write as ``format``: a name, the string, or the whole directive if the string would be misread."""
     text = layout.text or ""
     if layout.escape == "default" and (layout.family, text) in _NAMED:
         return _NAMED[layout.family, text]
@@ -76,7 +76,7 @@ def value(layout: Format) -> str:
 
 
 def with_host(layout: Format) -> tuple[Format, str]:
-    """Return a format that tells the host as well, and the directive that defines it in the web server."""
+    """Return a format that also holds the host, and the directive that defines it in the web server."""
     if layout.family == "nginx":
         if value(layout) == "combined":
             better = Format("nginx", "vhost_combined", "$host:$server_port " + COMBINED)

@@ -125,7 +125,7 @@ class _Reader:
         )
 
     def _serves(self, children: list[_Child]) -> bool:
-        """Tell whether a server shows a page, or only redirects and errors beside certificates' challenges."""
+        """Tell whether a server shows pages, or only redirects, errors and certificate challenges."""
         if any(map(_ends_there, children)):
             return False
         locations = [
@@ -160,7 +160,7 @@ class _Reader:
         return _Level(logs, (trusted or above.real_ip[0], headers[-1] if headers else above.real_ip[1]))
 
     def _log(self, each: Directive) -> Log | None:
-        """Return a log; one that an included snippet sets for many servers is the same for all of them."""
+        """Return a log; if an included snippet sets it for many servers, it is the same one for all."""
         key = each.file, each.line, each.args
         if key not in self._logs:
             self._logs[key] = self._made(each)
@@ -191,7 +191,7 @@ def _format(each: Directive) -> Format:
 
 
 def _path(target: str, prefix: str) -> tuple[str | None, str]:
-    """Return the path of a log, its variables turned into a glob, or why there is none to follow."""
+    """Return the path of a log, with variables turned into a glob, or why there is none to follow."""
     if target.startswith("syslog:"):
         return None, "it goes to syslog"
     if target.startswith(("/dev/", "/proc/")):
@@ -223,7 +223,7 @@ def _is_tls(args: tuple[str, ...]) -> bool:
 
 
 def _wants_https(child: _Child) -> bool:
-    """Tell whether a server is reached by https in the end: it says so, or sends everybody there."""
+    """Tell whether a server is reached by https in the end: by itself, or by redirecting everybody."""
     each = child[0]
     sent = (
         each.name == "return" and each.args[-1:] and each.args[-1].startswith(("https://$host", "https://$server_name"))
@@ -236,7 +236,7 @@ def _is_location(each: Directive) -> bool:
 
 
 def _ends_there(child: _Child) -> bool:
-    """Tell whether everything is answered with a redirect or an error: certbot's server blocks, mostly."""
+    """Tell whether every request is answered with a redirect or an error, as by certbot's server blocks."""
     name, args = child[0].name, child[0].args
     if name == "rewrite":
         return len(args) > 1 and args[0] in _EVERYTHING and args[1].startswith(("http://", "https://"))
@@ -246,5 +246,8 @@ def _ends_there(child: _Child) -> bool:
 def _proxy_protocol(listens: list[tuple[str, ...]], level: _Level) -> tuple[str, ...]:
     if level.real_ip[0] or not any("proxy_protocol" in args for args in listens):
         return ()
-    told = "It listens with proxy_protocol, and without set_real_ip_from $remote_addr is the balancer's address: "
-    return (told + "set it, with real_ip_header proxy_protocol.",)
+    remark = (
+        "It listens with proxy_protocol, and without set_real_ip_from $remote_addr is the balancer's address: set it, "
+        "with real_ip_header proxy_protocol."
+    )
+    return (remark,)

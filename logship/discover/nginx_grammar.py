@@ -121,8 +121,8 @@ class _Reader:
         self._counted = at
         return self._line
 
-    def _fault(self, told: str, line: int = 0) -> LogshipError:
-        return LogshipError(f"{self._file}:{line or self._line_of(self._start)}: {told}; nginx -t says more")
+    def _fault(self, problem: str, line: int = 0) -> LogshipError:
+        return LogshipError(f"{self._file}:{line or self._line_of(self._start)}: {problem}; nginx -t says more")
 
 
 def _short(word: str) -> str:

@@ -1,6 +1,6 @@
-"""What a web server's configuration says about its logs, whichever server it is: the values that travel in this room.
+"""What a web server's configuration says about its logs: the values that travel in this room, for any server.
 
-Readers (`nginx`, `apache`) fill them, `sources` decides by them what to follow, `write` puts that into YAML.
+Readers (`nginx`, `apache`) fill them, `sources` decides from them what to follow, `write` turns that into YAML.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """How a server writes its lines. ``text`` is the very string, None where the configuration defines no such name."""
+    """How a server writes its lines. ``text`` is the format string, None if the configuration defines no such name."""
 
     family: str  # nginx, apache
     name: str
@@ -58,7 +58,7 @@ class Server:
     names: tuple[str, ...]
     place: Place
     https: bool
-    serves: bool  # False: all it does is send elsewhere, so that no page is ever seen in its lines
+    serves: bool  # False: it only redirects, so there is never a page in its lines
     logs: tuple[LogSet, ...]
     real_ip: str = ""  # what resolves the visitor's address, "" when nothing does
     ports: tuple[str, ...] = ()
@@ -67,11 +67,11 @@ class Server:
 
 @dataclass(slots=True)
 class Found:
-    """All that was read. ``notes`` say what could not be followed or judged, for the head of the file."""
+    """Everything that was read. ``notes`` say what could not be followed or judged."""
 
     program: str  # nginx, Apache
     file: str
     servers: list[Server] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     files: int = 1
-    fallback: str = ""  # where such a server writes its log when nobody says otherwise
+    fallback: str = ""  # where such a server writes its log by default

@@ -1,7 +1,7 @@
-"""Decide what to follow: which logs, as which site, and what has to be said about each. Pure.
+"""Decide which logs to follow, as which site, and what to say about each. Pure.
 
-Two rules stand above the others. No request is counted twice: of several logs that hold the same requests one is
-followed. No visit is invented: where a log does not tell whose visit it was, its source stays under comment.
+Two rules come before all others. No request is counted twice: of several logs with the same requests, one is followed.
+No visit is invented: if a log does not tell which site was visited, its source is commented out.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _LISTED = 5  # names in a sentence
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One source. With a ``trouble`` it is written under comment, and the trouble says what to do about it."""
+    """One source. With a ``trouble`` it is commented out, and the trouble says what to do about it."""
 
     path: tuple[str, ...]
     format: str
@@ -50,7 +50,7 @@ class _Use:
 
 @dataclass(slots=True)
 class _Choice:
-    """Which logs are followed: by path, who writes there; and those that only repeat what others hold."""
+    """Which logs are followed, by path, and who writes to them; and which only repeat what others hold."""
 
     followed: dict[str, list[_Use]] = field(default_factory=dict)
     repeated: dict[str, list[tuple[_Use, str]]] = field(default_factory=dict)
@@ -58,14 +58,14 @@ class _Choice:
 
 @dataclass(slots=True)
 class Decision:
-    """What is to be written: sources, and what else is worth knowing."""
+    """What is to be written: sources, and notes on what else is worth knowing."""
 
     sources: list[Source] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
 def decide(configurations: Sequence[Found], look: Callable[[str], str]) -> Decision:
-    """Return the sources of one or several web servers. ``look`` says why a path is no file here, or nothing."""
+    """Return the sources of one or several web servers. ``look`` returns why a path is no file here, or ""."""
     secure = {
         hosts.bare(name)
         for found in configurations
@@ -78,13 +78,13 @@ def decide(configurations: Sequence[Found], look: Callable[[str], str]) -> Decis
         decision.sources += _of(found, secure, look, decision)
         decision.notes += found.notes
     decision.sources = _named(_without_rivals(decision.sources))
-    # A file that two sources match is the first one's: what is named exactly goes before globs.
+    # A file that two sources match belongs to the first one, so exact paths come before globs.
     decision.sources.sort(key=lambda source: any(map(_is_glob, source.path)))
     return decision
 
 
 def suggested(configurations: Sequence[Found], look: Callable[[str], str]) -> Source:
-    """Return a source for a web server that writes no file yet: where it could, and for which site."""
+    """Return a source for a web server that writes no file yet: where it could write one, and for which site."""
     found = configurations[0]
     servers = [server for server in found.servers if server.serves]
     sites = _sites(servers)
@@ -114,8 +114,8 @@ def _of(found: Found, secure: set[str], look: Callable[[str], str], decision: De
     for path, repeats in choice.repeated.items():
         if path not in choice.followed:
             use, other = repeats[0]
-            told = f"It holds the same requests as {other}: following both would count each visit twice."
-            sources.append(_bare_source(found, (path,), use.log, told))
+            trouble = f"It holds the same requests as {other}: following both would count each visit twice."
+            sources.append(_bare_source(found, (path,), use.log, trouble))
     return sources
 
 
@@ -155,7 +155,7 @@ def _follow(choice: _Choice, server: Server, where: LogSet, chosen: list[Log], f
 
 
 def _unfollowed(found: Found, choice: _Choice) -> Iterable[str]:
-    """Say of each log that is no file, and of each server without a log, what that means."""
+    """Yield what it means for each log that is no file, and for each server without a log."""
     troubled: dict[tuple[str, str, str], list[Server]] = {}
     for server in (server for server in found.servers if server.serves):
         for each in server.logs:
@@ -166,9 +166,9 @@ def _unfollowed(found: Found, choice: _Choice) -> Iterable[str]:
                     troubled.setdefault((str(log.place), log.written, f"{log.trouble}. {also}"), []).append(server)
         if not any(each.logs for each in server.logs):
             yield f"{server.place}: {_called(server)} writes no access log; its visits cannot be counted"
-    for (place, written, told), servers in troubled.items():
+    for (place, written, trouble), servers in troubled.items():
         whose = _listed(_called(server) for server in servers)
-        yield f"{place}: the log {_short(written)} of {whose} is not followed: {told}"
+        yield f"{place}: the log {_short(written)} of {whose} is not followed: {trouble}"
 
 
 def _advice(found: Found) -> str:
@@ -191,15 +191,15 @@ def _sources(found: Found, path: str, uses: list[_Use], secure: set[str], seen: 
     if seen:
         return [replace(plain, trouble=f"{seen} {_advice(found)}")]
     if log.format.text is None:
-        told = f'The format "{_short(log.format.name)}" is defined nowhere in what was read: put its string in.'
-        return [replace(plain, trouble=told)]
+        trouble = f'The format "{_short(log.format.name)}" is defined nowhere in what was read: put its string in.'
+        return [replace(plain, trouble=trouble)]
     if not serving[0].server.serves:
         return [replace(plain, trouble="Only redirects and errors are written here, no page: nothing to count.")]
     return _placed(found, plain, serving, secure)
 
 
 def _placed(found: Found, plain: Source, serving: list[_Use], secure: set[str]) -> list[Source]:
-    """Return the source with its site or its hosts; several where the path itself tells sites apart."""
+    """Return the source with its site or its hosts; several sources if the path tells sites apart."""
     log = serving[0].log
     has_host = layouts.holds(log.format, "host")
     sites = _sites([use.server for use in serving])
@@ -241,7 +241,7 @@ def _of_many_hosts(
         )
     else:
         remarks.append("Many hosts, each a site of Plausible of its own (without www.); others are dropped.")
-    remarks += [told for site in sites for told in _regexes(site, filtered=bool(names))]
+    remarks += [remark for site in sites for remark in _regexes(site, filtered=bool(names))]
     insecure = [name for name in names if hosts.bare(name) not in secure and "*" not in name]
     if insecure and not layouts.holds(serving[0].log.format, "scheme"):
         remarks.append(f"Their events say https, though no certificate is set up here for {_listed(insecure)}.")
@@ -249,7 +249,7 @@ def _of_many_hosts(
 
 
 def _of_own_file(plain: Source, site: list[Server], secure: set[str], log: Log) -> Source:
-    """Return a source of the files that are named after the hosts of one site."""
+    """Return a source for the files that are named after the hosts of one site."""
     origin = _origin(site, secure)
     names = hosts.sort(name for server in site for name in server.names).real
     assert log.path is not None
@@ -260,25 +260,25 @@ def _of_own_file(plain: Source, site: list[Server], secure: set[str], log: Log) 
 def _of_nobody(
     found: Found, plain: Source, sites: list[list[Server]], names: tuple[str, ...], serving: list[_Use]
 ) -> Source:
-    """Return the source of a log that does not tell whose visits it holds."""
+    """Return the source for a log that does not tell which site was visited."""
     log = serving[0].log
     if not names:
         whose = _listed(_called(use.server) for use in serving)
-        told = f"site: unknown. No host is named for what is written here, by {whose}. Put in the site's address."
-        return replace(plain, trouble=told, needs="site")
+        trouble = f"site: unknown. No host is named for what is written here, by {whose}. Put in the site's address."
+        return replace(plain, trouble=trouble, needs="site")
     better, directive = layouts.with_host(log.format)
     use = (
         f"access_log {log.written} {better.name};"
         if found.program == "nginx"
         else f"CustomLog {log.written} {better.name}"
     )
-    told = (
+    trouble = (
         f"site: unknown. {_listed(_called(use.server) for use in serving)} write to this log, and its lines do not "
         "hold the host: hosts cannot be told apart. Give each a log of its own, or have the host written:"
     )
     return replace(
         plain,
-        trouble=told,
+        trouble=trouble,
         steps=(directive, use),
         format=layouts.value(better),
         origin=f"once {found.program} writes it",
@@ -289,14 +289,14 @@ def _of_nobody(
 
 def _bare_source(found: Found, path: tuple[str, ...], log: Log, trouble: str) -> Source:
     place = f", {log.format.place}" if log.format.place else ""
-    told = f"{'log_format' if found.program == 'nginx' else 'LogFormat'} {log.format.name}".strip() + place
-    origin = "" if log.format.text is None or not log.format.place else told
+    defined = f"{'log_format' if found.program == 'nginx' else 'LogFormat'} {log.format.name}".strip() + place
+    origin = "" if log.format.text is None or not log.format.place else defined
     value = layouts.value(log.format) if log.format.text is not None else "auto"
     return Source(path, value, origin, exclude=_exclude(path[0]), trouble=trouble, program=found.program)
 
 
 def _exclude(path: str) -> tuple[str, ...]:
-    """Return what a glob must leave out, beside the default: error logs that it would match."""
+    """Return what a glob must leave out besides the default: error logs that it would match."""
     if not _is_glob(path):
         return ()
     matched = any(
@@ -319,8 +319,8 @@ def _remarks(found: Found, path: str, serving: list[_Use], choice: _Choice) -> I
             yield f"Written only where {log.condition} holds ({log.place})."
     doubled = [use for use, other in choice.repeated.get(path, []) if other != path]
     if doubled:
-        told = "write to another followed log as well, and are counted twice: leave one of the two out"
-        yield f"{_listed(_called(use.server) for use in doubled)} {told} in {found.program}."
+        twice = "write to another followed log as well, and are counted twice: leave one of the two out"
+        yield f"{_listed(_called(use.server) for use in doubled)} {twice} in {found.program}."
     yield from _addresses(found, serving)
     yield from dict.fromkeys(remark for use in serving for remark in use.server.remarks)
     if logs[0].format.text is not None and not layouts.holds(logs[0].format, "user_agent"):
@@ -348,7 +348,7 @@ def _is_behind(serving: list[_Use]) -> bool:
 
 
 def _sites(servers: Sequence[Server]) -> list[list[Server]]:
-    """Return the servers that have any name, those that share one together."""
+    """Return the servers that have a name, grouped by shared names."""
     unique = [each for each in dict.fromkeys(servers) if _all_hosts([each])]
     groups = hosts.joined([[hosts.bare(name) for name in _all_hosts([server])] for server in unique])
     return [[unique[number] for number in group] for group in groups]
@@ -379,8 +379,8 @@ def _nameless(servers: Iterable[Server]) -> list[str]:
 
 def _regexes(site: list[Server], *, filtered: bool) -> list[str]:
     others = [name for name in hosts.sort(name for server in site for name in server.names).others if name[0] in "~*"]
-    told = "is no list of hosts: add those that count" if filtered else "is not looked at: all its requests count"
-    return [f"server_name {_short(name)} {told}." for name in others]
+    meaning = "is no list of hosts: add those that count" if filtered else "is not looked at: all its requests count"
+    return [f"server_name {_short(name)} {meaning}." for name in others]
 
 
 def _ports(site: list[Server], origin: str) -> list[str]:
@@ -409,15 +409,17 @@ def _short(text: str) -> str:
 
 
 def _without_rivals(sources: list[Source]) -> list[Source]:
-    """Put a site's second web server under comment: nginx before Apache is one visit in two logs."""
+    """Comment out a site's second web server: with nginx in front of Apache, each visit is in two logs."""
     taken: dict[str, str] = {}
     result = []
     for source in sources:
         names = {hosts.bare(name) for name in (*source.hosts, (source.site or "").partition("://")[2]) if name}
         rival = next((name for name in sorted(names) if taken.get(name, source.program) != source.program), "")
         if rival and not source.trouble:
-            told = f"{taken[rival]} serves {rival} as well. If one stands before the other, each visit is in both logs:"
-            source = replace(source, trouble=f"{told} follow one of them.")
+            trouble = (
+                f"{taken[rival]} serves {rival} as well. If one stands before the other, each visit is in both logs:"
+            )
+            source = replace(source, trouble=f"{trouble} follow one of them.")
         if not source.trouble:
             taken |= {name: taken.get(name, source.program) for name in names}
         result.append(source)
@@ -425,7 +427,7 @@ def _without_rivals(sources: list[Source]) -> list[Source]:
 
 
 def _named(sources: list[Source]) -> list[Source]:
-    """Give each source its own name; what has none gets one from its path."""
+    """Make the names of sources unique."""
     taken: set[str] = set()
     result = []
     for source in sources:

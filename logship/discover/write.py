@@ -1,7 +1,7 @@
-"""Write the configuration: sources, and in comments what was found, what is missing, what comes next. Pure.
+"""Write the configuration: sources, and comments on what was found, what is missing, what comes next. Pure.
 
-What comes from the web server's configuration is written as data, never as YAML of its own: comments lose whatever
-could end their line, values are quoted.
+Text from the web server's configuration is written as data, never as YAML: in comments, characters that could end the
+line are replaced; values are quoted.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _MOST_HOSTS_IN_A_LINE = 4
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A configuration's text, and which of the decided sources are active in it, in the order of the file."""
+    """The text of a configuration, and which of the decided sources are active in it, in the order of the file."""
 
     text: str
     active: tuple[int, ...]  # numbers in Decision.sources; -1: the suggested one
@@ -62,7 +62,7 @@ def _refusal(message: str) -> str:
 
 
 def _last_resort(sources: Sequence[Source], suggestion: Source, refused: Mapping[int, str]) -> tuple[int, Source]:
-    """Return the source that is nearest to being of use: one has to be there."""
+    """Return the source that is closest to usable: there has to be one."""
     usable = [number for number, source in enumerate(sources) if source.needs and number not in refused]
     return (usable[0], sources[usable[0]]) if usable else (-1, suggestion)
 
@@ -132,7 +132,7 @@ def _entry(source: Source) -> list[str]:
 
 
 def _under_comment(source: Source) -> list[str]:
-    """Return a source that has to wait, ready to be used once its trouble is gone."""
+    """Return a source commented out, ready to be used once its trouble is gone."""
     keys = _keys(source if source.site or source.needs != "site" else replace(source, site=_PLACEHOLDER))
     if source.needs == "site":
         keys = [f"{key}  # your own" if key.lstrip().startswith("site:") else key for key in keys]
@@ -146,9 +146,9 @@ def _under_comment(source: Source) -> list[str]:
 
 
 def _unfinished(source: Source) -> list[str]:
-    """Return a source that is accepted, and sends nothing before it is known whose visits these are.
+    """Return a source that is valid, but sends nothing until it is known which site was visited.
 
-    Its format is left to be told from the lines: logship refuses one that lacks the host as long as there is no site.
+    Its format is left to detection: logship refuses a format without the host while there is no site.
     """
     said = [*_comment(source.trouble, "  "), *_steps(source), *_remarks(source)]
     if source.site:
@@ -156,8 +156,8 @@ def _unfinished(source: Source) -> list[str]:
     now = replace(source, name="", format="", origin="", behind_proxy=False)
     later = replace(source, site=_PLACEHOLDER, name="", path=(), exclude=(), hosts=())
     ask = [line if line.startswith("    #") else f"    # {line[4:]}" for line in _lines(later)]
-    told = _comment(_UNTIL[source.needs], "  ")
-    return ["", *said, *told, *_keys(now), *(ask if source.needs == "site" else [])]
+    until = _comment(_UNTIL[source.needs], "  ")
+    return ["", *said, *until, *_keys(now), *(ask if source.needs == "site" else [])]
 
 
 _PLACEHOLDER = "https://example.com"
@@ -216,7 +216,7 @@ def _in_list(text: str) -> str:
 
 
 def scalar(text: str) -> str:
-    """Return a text as a YAML value that reads back as the very same; ``${`` is no environment variable in it."""
+    """Return a text as a YAML value that reads back as the same text; ``${`` in it is no environment variable."""
     if _PLAIN.fullmatch(text) and text.lower() not in _NOT_TEXT:
         return text
     return _single(text)
@@ -235,7 +235,7 @@ def _escape(code: int) -> str:
 
 
 def _line(text: str) -> str:
-    """Return a text that stays in its line, whatever it holds."""
+    """Return a text that stays on its line, whatever it holds."""
     return _UNPRINTABLE.sub("?", text.replace("\n", " ").replace("\t", " "))
 
 

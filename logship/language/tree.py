@@ -79,8 +79,8 @@ def decode(data: bytes) -> str:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         before = data[data.rfind(b"\n", 0, error.start) + 1 : error.start]
-        told = f"the byte 0x{data[error.start]:02x} is not UTF-8; save the file as UTF-8"
-        raise MalformedError(told, line, len(before.decode("utf-8", "replace")) + 1) from error
+        message = f"the byte 0x{data[error.start]:02x} is not UTF-8; save the file as UTF-8"
+        raise MalformedError(message, line, len(before.decode("utf-8", "replace")) + 1) from error
 
 
 def parse(text: str) -> Node | None:
@@ -265,8 +265,8 @@ def _explained(error: yaml.MarkedYAMLError, text: str) -> MalformedError:
 def _advice(words: str, character: str) -> str:
     if "cannot start any token" in words and character != "\t":
         return f'a value that begins with "{character}" must stand in quotes'
-    told = next((advice for part, advice in _ADVICE if part in words), None)
-    return told or f"not YAML: {words.strip()}"
+    advice = next((text for part, text in _ADVICE if part in words), None)
+    return advice or f"not YAML: {words.strip()}"
 
 
 def _character(text: str, line: int, column: int) -> str:

@@ -75,9 +75,9 @@ def check(keys: Mapping[str, str]) -> None:
     """Raise FormatError for fields of ``{json: ...}`` that a record does not have."""
     known = [fact for fact in FACTS if fact != "question"]
     if unknown := [field for field in keys if field not in known]:
-        told = ", ".join(f"{field!r}{did_you_mean(field, known)}" for field in unknown)
+        named = ", ".join(f"{field!r}{did_you_mean(field, known)}" for field in unknown)
         fields = "fields" if len(unknown) > 1 else "field"
-        raise FormatError(f"json: unknown {fields} {told}; known are {', '.join(known)}", f"json.{unknown[0]}")
+        raise FormatError(f"json: unknown {fields} {named}; known are {', '.join(known)}", f"json.{unknown[0]}")
     for field, key in keys.items():
         if not isinstance(key, str) or not key:
             raise FormatError(

@@ -98,8 +98,8 @@ def labels_of(header: str) -> tuple[str, ...]:
 def facts_of(header: str) -> frozenset[str]:
     """Return what lines with these columns tell."""
     labels = {*labels_of(header)}
-    told = {fact for fact, keys in KEYS.items() if labels & {*keys}}
-    return frozenset(told | {"time"} if any({*pair} <= labels for pair in _DATES) else told)
+    facts = {fact for fact, keys in KEYS.items() if labels & {*keys}}
+    return frozenset(facts | {"time"} if any({*pair} <= labels for pair in _DATES) else facts)
 
 
 def directives(read: Callable[[int, int], bytes], end: int) -> list[bytes]:

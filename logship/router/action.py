@@ -1,4 +1,4 @@
-"""What a rule sends: compile its templates once, then make the deliveries of one record, or say why there are none."""
+"""What a rule sends: compile its templates once, then make a record's deliveries, or say why there are none."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Captured = Callable[[Record, Site], Mapping[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """The compiled action of a rule. A template that is None leaves the value that the record gives."""
+    """The compiled action of a rule. Where a template is None, the record's own value is used."""
 
     rule: str
     name: Template
@@ -143,7 +143,7 @@ _AMOUNT = re.compile(r"[-+]?\d{1,20}(?:\.\d{1,20})?", re.ASCII)
 
 class _Cuts(list[str]):
     def fit(self, name: str, text: str, limit: int) -> str:
-        """Return the text, cut where it is over the limit."""
+        """Return the text, cut to the limit."""
         short = event.cut(text, limit)
         if short is not text:
             self.append(name)
@@ -151,7 +151,7 @@ class _Cuts(list[str]):
 
 
 def _chosen(client_ip: str, user_agent: str, sample: float) -> bool:
-    """Tell whether a visitor is in the sample: the same answer for all requests of one, on any machine."""
+    """Tell whether a visitor is in the sample: the same for all requests of a visitor, on any machine."""
     digest = blake2b(f"{client_ip}\0".encode() + raw(user_agent), digest_size=8).digest()
     return int.from_bytes(digest, "big") < sample * 2**64
 
@@ -202,7 +202,7 @@ _EMPTY = compile_template("")
 
 
 class _Compiler:
-    """Compiles one rule's texts and collects what is wrong and what they read."""
+    """Compiles the texts of one rule, and collects their problems and the fields they read."""
 
     def __init__(self, where: str, groups: frozenset[str], problems: list[Problem]) -> None:
         self._where, self._groups, self._problems = where, groups, problems

@@ -1,8 +1,8 @@
-"""Say who sent a User-Agent: a person, or which class of machine, and its name.
+"""Classify a User-Agent: a person, or a class of machine with its name.
 
 The user's own patterns come first, then `crawlers`, which holds what the catalogues miss or get wrong; is-bot decides
-the rest, and crawler-user-agents names and classes it. An answer costs a fraction of a millisecond when the User-Agent
-is new and 0.1 µs when it is remembered.
+the rest, and crawler-user-agents names and classes it. A new User-Agent costs a fraction of a millisecond, a remembered
+one 0.1 µs.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Audience:
 
 @dataclass(frozen=True, slots=True)
 class Own:
-    """One pattern of the user's: what fits it is of this kind, empty for a person. ``name`` may be empty."""
+    """One pattern of the user's and the kind of what fits it, empty for a person. ``name`` may be empty."""
 
     fits: Fits
     kind: str = ""
@@ -48,12 +48,12 @@ NOBODY = Audience("none", "")
 
 
 def members(kind: str) -> tuple[str, ...]:
-    """Return the classes that a class stands for: ``ai`` for all that have to do with AI, any other for itself."""
+    """Return the classes that a class stands for: ``ai`` stands for all AI classes, any other for itself."""
     return AI if kind == "ai" else (kind,)
 
 
 class Classifier:
-    """Tells audiences, by the user's own patterns and then by all that is known; remembers what it told."""
+    """Classifies by the user's own patterns, then by all that is known; remembers its answers."""
 
     def __init__(self, own: Sequence[Own] = ()) -> None:
         """``own``: the first that fits decides."""
@@ -61,7 +61,7 @@ class Classifier:
         self._known: dict[str | None, Audience] = {}
 
     def classify(self, user_agent: str | None) -> Audience:
-        """Return the audience of a User-Agent; none, or a blank one, is class ``none``."""
+        """Return the audience of a User-Agent; a missing or blank one is of class ``none``."""
         return self._known.get(user_agent) or self._remember(user_agent)
 
     def _remember(self, user_agent: str | None) -> Audience:
@@ -86,7 +86,7 @@ classify = GENERAL.classify
 
 
 def prepare() -> None:
-    """Load what the first visitors would have to wait for, a tenth of a second. May be called in another thread."""
+    """Load what the first visitor would wait for, a tenth of a second. May be called in another thread."""
     _is_bot("")
     crawlers.find_in_catalogue(crawlers.first_word("nobody"))
     crawlers.find("Googlebot")
@@ -103,7 +103,7 @@ def _examine(text: str) -> Audience:
 
 
 def _is_bot(text: str) -> bool:
-    """Return what is-bot answers: by RE2 what RE2 can, a sixth of the time, and by Python's engine the few others."""
+    """Return is-bot's answer. RE2 runs most patterns, in a sixth of the time; Python's engine runs the few others."""
     quick, others = _bots()
     return quick.search(readable(text)) is not None or others.search(text) is not None
 

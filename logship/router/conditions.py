@@ -1,7 +1,8 @@
-"""One ``when``: a condition that becomes a predicate, judges with half the facts known, and explains itself.
+"""One ``when``: a condition that becomes a predicate, judges with only some facts known, and explains itself.
 
-A condition is compiled once and bound to a source's site when it is asked. `predicate` is for the hot path: plain
-closures, with what the source decides folded away. `judgement` is Kleene's logic: None is "cannot be known yet".
+A condition is compiled once, and bound to a source's site when it is used. `predicate` is for the hot path: plain
+closures, with everything that the source decides folded away. `judgement` uses Kleene's logic: None means "not known
+yet".
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ _OPPOSITES = {always: never, never: always, identified: anonymous, anonymous: id
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """The outcome of one test: what was asked of which value, whether it held, and the findings below it."""
+    """The outcome of one test: what it asked of which value, whether it held, and the findings inside it."""
 
     asked: str
     value: str | None
@@ -63,11 +64,11 @@ class Condition:
     log_fields: frozenset[str] = frozenset()
 
     def judgement(self, site: Site, unknown: frozenset[str]) -> Judgement:
-        """Return the test that gives None where the outcome hangs on an unknown field, and is certain otherwise."""
+        """Return the test that gives None if the outcome depends on an unknown field, and is certain otherwise."""
         return self._kleene(site, unknown) if self.reads & unknown else self.predicate(site)
 
     def predicate(self, site: Site) -> Predicate:
-        """Return the fast test; `always` or `never` themselves where the source decides it."""
+        """Return the fast test; `always` or `never` itself if the source decides it."""
         raise NotImplementedError
 
     def _kleene(self, site: Site, unknown: frozenset[str]) -> Judgement:
@@ -88,7 +89,7 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One key of a ``when``: what it reads, how its values are compiled, and how it is asked of a record."""
+    """One key of a ``when``: which fields it reads, how its values are compiled, and how a record is asked."""
 
     reads: frozenset[str]
     compile: Callable[[Sequence[str]], Matcher]

@@ -1,7 +1,7 @@
-"""Names of machines: an own short table, the catalogue of crawler-user-agents, and browsers that are neither.
+"""Names of machines: our own short table, the catalogue of crawler-user-agents, and browsers that look like machines.
 
-The own table comes first. It holds what is-bot misses, what deserves a better class or name than the catalogue's,
-and what fills most logs. A name counts as a whole word only: ``bot`` inside a phone's brand makes nobody a machine.
+Our own table comes first. It holds what is-bot misses, what the catalogue classes or names badly, and what fills most
+logs. A name counts as a whole word only: ``bot`` inside a phone's brand makes nobody a machine.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from logship.linear import compile_expression
 from logship.records import readable
 
 _OWN: dict[str, tuple[str, ...]] = {
-    # Who reads to train models, or to fill data sets.
+    # Those that read to train models, or to fill data sets.
     "ai-crawler": (
         *("GPTBot", "ClaudeBot", "Claude-Web", "anthropic-ai", "CCBot", "Bytespider", "TikTokSpider", "Amazonbot"),
         *("Applebot-Extended", "Google-Extended", "GoogleOther", "GoogleOther-Image", "GoogleOther-Video"),
@@ -27,14 +27,14 @@ _OWN: dict[str, tuple[str, ...]] = {
         *("img2dataset", "ChatGLM-Spider", "SBIntuitionsBot", "ICC-Crawler", "Brightbot", "Spawning-AI", "crawl4ai"),
         "OpenAI",
     ),
-    # Who reads so that an assistant, or a search that answers, has an index of its own.
+    # Those that build the index of an assistant, or of a search that answers.
     "ai-assistant": (
         *("OAI-SearchBot", "PerplexityBot", "Claude-SearchBot", "DuckAssistBot", "YouBot", "Amzn-SearchBot"),
         *("AzureAI-SearchBot", "TavilyBot", "PhindBot", "LinkupBot", "iAskBot", "iaskspider", "AISearchBot"),
         *("Google-CloudVertexBot", "KendraBot", "Aranet-SearchBot", "bigsur.ai", "Cloudflare-AutoRAG", "LinerBot"),
         *("Andibot", "Cotoyogi", "QuillBot", "WRTNBot", "EchoboxBot"),
     ),
-    # Who fetches a page because a person asks an assistant now.
+    # Those that fetch a page because a person is asking an assistant now.
     "ai-user-fetch": (
         *("ChatGPT-User", "ChatGPT Agent", "Claude-User", "claude-code", "Perplexity-User", "PerplexityUser"),
         *("MistralAI-User", "meta-externalfetcher", "Google-NotebookLM", "Gemini-Deep-Research", "Amzn-User"),
@@ -143,7 +143,7 @@ _DULL = frozenset({"mozilla", "compatible", "like", "gecko", "khtml", "applewebk
 
 
 def find(text: str) -> tuple[str, str] | None:
-    """Return class and name by the own table."""
+    """Return class and name from our own table."""
     found = _own().search(text) if _hint().search(readable(text)) else None
     if found is None or found.lastgroup is None:
         return None
@@ -152,17 +152,17 @@ def find(text: str) -> tuple[str, str] | None:
 
 
 def is_browser(text: str) -> bool:
-    """Tell whether it begins as a text browser does, or another that is-bot takes for a machine."""
+    """Tell whether it begins like a text browser, or like another that is-bot takes for a machine."""
     return _BROWSERS.match(text) is not None
 
 
 def without_false_friends(text: str) -> str:
-    """Take out what is-bot takes for a machine's and is none."""
+    """Remove what is-bot wrongly takes for a machine."""
     return _FALSE_FRIENDS.sub("", text)
 
 
 def first_word(text: str) -> str:
-    """Return the first word that tells something, for a machine nobody has a name for."""
+    """Return the first telling word, as the name of an unknown machine."""
     words = _WORD.findall(text)
     return next(
         (word for word in words if word.lower() not in _DULL and not word[0].isdigit()), words[0] if words else ""

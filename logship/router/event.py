@@ -1,7 +1,7 @@
 """Build one event within the limits of Plausible's API: https://plausible.io/docs/events-api.
 
-The limits are in bytes. What is too long is cut at a character, or left out, and named in ``cuts``; what cannot be
-mended is no event but a reason. Text for JSON is readable; a User-Agent keeps its very bytes, as it is a header.
+The limits are in bytes. What is too long is cut at a character, or left out, and named in ``cuts``; what cannot be cut
+is no event but a reason. Text for JSON is readable; a User-Agent keeps its very bytes, as it is a header.
 """
 
 from __future__ import annotations

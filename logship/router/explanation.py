@@ -1,4 +1,4 @@
-"""Why a record became what it became, in words: every rule in order, each of its conditions, what it saw."""
+"""Why a record became what it became, in words: every rule in order, its conditions, and what they saw."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """The whole way of a record. ``source`` is what was settled before the rules; ``decision`` is `Table.route`'s."""
+    """What happened to a record. ``source`` was settled before the rules; ``decision`` is that of `Table.route`."""
 
     source: Finding
     steps: tuple[Step, ...]
     decision: Decision
 
     def lines(self) -> list[str]:
-        """Return it as text, one finding a line."""
+        """Return it as text, one finding per line."""
         return [*_finding_lines(self.source, 0), *(line for step in self.steps for line in _step_lines(step))]
 
 

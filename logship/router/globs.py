@@ -51,7 +51,7 @@ _Flat = tuple[_Token, ...]
 
 
 def compile_globs(globs: Sequence[str], dialect: Dialect = "text", *, ignore_case: bool = False) -> TextTest:
-    """Return the test whether a whole text fits any of the globs. Raises GlobError for the first faulty one."""
+    """Return a test: does the whole text fit any of the globs? Raises GlobError for the first faulty one."""
     shapes = _Shapes(dialect, ignore_case)
     for glob in globs:
         if dialect == "path":
@@ -64,7 +64,7 @@ def compile_globs(globs: Sequence[str], dialect: Dialect = "text", *, ignore_cas
 
 
 def any_of(tests: Sequence[TextTest]) -> TextTest:
-    """Return one test that holds when any does."""
+    """Return one test that holds if any of them does."""
     if not tests:
         return lambda text: False
     if len(tests) == 1:
@@ -79,7 +79,7 @@ def any_of(tests: Sequence[TextTest]) -> TextTest:
 
 
 def on_re2(pattern: Any, *, whole: bool) -> TextTest:
-    """Return the test whether a pattern of RE2 is found in a text (or fits it whole), behind a bounded memo."""
+    """Return a test: does RE2 find the pattern in a text (or fit all of it)? Answers are remembered, within bounds."""
     answers: dict[str, bool] = {}
     find = pattern.fullmatch if whole else pattern.search
 
@@ -272,7 +272,7 @@ class _Shapes:
         return flags + "(?:" + "|".join(pattern for pattern, _ in patterns) + ")"
 
     def _guarded(self, patterns: list[tuple[str, str]], test: TextTest) -> TextTest:
-        """Look at the last letters first, in any case, since an extension's does not count: most texts fail there."""
+        """Look at the last letters first, ignoring case as for extensions: most texts fail there."""
         ends = tuple(end.casefold() for _, end in patterns)
         return (lambda text: text.casefold().endswith(ends) and test(text)) if all(ends) else test
 
@@ -323,7 +323,7 @@ def _regex_of(token: _Token, one: str) -> str:
 
 
 def _atomic(flat: _Flat) -> str:
-    """Join by atomic groups: without segments, the first place where a piece fits is as good as any later one."""
+    """Join by atomic groups: without segments, the first place where a piece fits is as good as a later one."""
     pieces = [""]
     for token in flat:
         if token.kind in ("star", "stars"):

@@ -1,7 +1,7 @@
-"""Tell paths apart as far as the rules do: a site has any number of paths, and its rules a few classes of them.
+"""Classes of paths that rules cannot tell apart: a site has any number of paths, but its rules make few classes.
 
-A rule sees a path through its conditions alone, so paths of which each condition says the same fare alike. What
-becomes of one request of a class becomes of all that are alike in everything else that the rules know.
+A rule sees a path only through its conditions, so paths on which every condition agrees have the same fate. What
+becomes of one request becomes of all others with a path of that class, if they agree in everything else rules see.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class PathClasses:
         return self._known[path]
 
     def suffice(self, unknown: frozenset[str]) -> bool:
-        """Tell whether paths of a class fare alike while these fields are unknown."""
+        """Tell whether all paths of a class have the same fate while these fields are unknown."""
         return all(reads & unknown for reads in self._others)
 
     def _find(self, path: str) -> int:

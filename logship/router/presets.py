@@ -14,14 +14,14 @@ from logship.router import probes
 from logship.settings.conditions import AllOf, AnyOf, Not, Test, When
 from logship.settings.rule import RuleSettings
 
-# Parts of a page: never asked for by a person.
+# Parts of a page: no person requests them.
 PARTS = (
     "**.{css,less,scss,js,mjs,cjs,jsx,ts,tsx,map,wasm,htc,class,swf}",
     "**.{json,jsonld,webmanifest,manifest,appcache,xml,xsl,xslt,rdf,yaml,yml}",
     "**.{png,apng,jpg,jpeg,jpe,jfif,gif,webp,avif,jxl,heic,heif,bmp,tif,tiff,svg,svgz,psd,ico,cur}",
     "**.{woff,woff2,ttf,otf,eot,m3u8,mpd,m4s,vtt,srt,lrc}",
 )
-# Files that a person asks for by name: downloads.
+# Files that a person requests by name: downloads.
 FILES = (
     "**.{pdf,epub,mobi,azw3,djvu,ps,doc,docx,dot,dotx,odt,rtf,pages,tex,txt,asc,sig,sha256,md5,patch,diff}",
     "**.{xls,xlsx,ods,csv,tsv,numbers,key,ppt,pptx,pps,ppsx,odp,odg,ics,vcf,sql,sqlite,db,parquet}",
@@ -42,7 +42,7 @@ NEUTRAL_USER_AGENT = "Mozilla/5.0 (X11; Linux x86_64) logship"
 
 
 def expand(rule: RuleSettings) -> tuple[RuleSettings, ...] | None:
-    """Return the rules that a preset stands for, with what the using rule adds; None for an unknown preset.
+    """Return the rules that a preset stands for, with what the rule that uses it adds; None for an unknown preset.
 
     Its ``when`` narrows every rule of the preset; its actions replace those of the preset's events.
     """

@@ -1,4 +1,4 @@
-"""Paths that scanners try, and people do not: what gives them away, and what is no missing page.
+"""Paths that scanners try and people do not. They give a scanner away, and are no missing pages.
 
 Two lists, for two kinds of certainty. Nobody asks for an *exploit* in good faith, whatever the answer. A *probe* is for
 software that many sites have: it tells a scanner only where the site has not, which the answer 404 or 410 says. What a

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Sequence
 from urllib.parse import unquote
 
-# Words of a parameter's name that say: this is how somebody logs in, or who he is.
+# Words in a parameter's name that show that its value lets somebody log in, or says who they are.
 SECRET = frozenset(
     (
         *("token", "password", "passwd", "passphrase", "pass", "pwd", "pin", "otp", "secret", "key", "apikey", "jwt"),
@@ -53,7 +53,7 @@ def decoded(text: str) -> str:
 
 
 def is_secret(name: str) -> bool:
-    """Tell whether a parameter's name says that its value is a secret, or whose it is: ``accessToken``, ``e-mail``."""
+    """Tell whether a parameter's name shows that its value is a secret, or personal: ``accessToken``, ``e-mail``."""
     plain = decoded(name)
     whole = plain.lower()
     words = {word.lower() for word in _WORDS.findall(plain)}

@@ -1,13 +1,12 @@
-"""Look once more at what the rules would send: what one line alone cannot tell.
+"""Look once more at what the rules would send, for what one line alone cannot tell.
 
-A `Scrutiny` stands before a table and is asked as one. The table decides, and decides alike on records that are alike.
-Only where it would send something do the questions come that need a list or a memory: is the referrer spam, has this
-visitor given itself away as a machine, has it had this very event already? So a line that the rules drop keeps the
-reason that the rules give, by the short way and by the long one. Where nothing is asked there is no scrutiny, and no
-cost.
+A `Scrutiny` wraps a table and has the same interface. The table decides first, and equally for equal records. Only if
+it would send something come the questions that need a list or a memory: is the referrer spam, has this visitor behaved
+like a machine, has it had this very event already? So a line that the rules drop keeps its reason, on the short way and
+on the long one. Where there is nothing to ask there is no scrutiny, and no cost.
 
-What is remembered are hashes and times, of a bounded number of visitors. Time is the log's own, so the same lines come
-to the same end, whenever they are read.
+Only hashes and times are remembered, of a bounded number of visitors. Time is that of the log, so the same lines give
+the same result whenever they are read.
 """
 
 from __future__ import annotations
@@ -90,7 +89,7 @@ class Memory:
 
 
 class Scrutiny:
-    """A table whose decisions are looked at once more."""
+    """A table whose decisions to send are looked at once more."""
 
     def __init__(
         self,
@@ -171,7 +170,7 @@ class Scrutiny:
             self._memory.crawlers.note(record.client_ip, record.time or 0.0)
 
     def _given_away(self, record: Record, decision: Decision) -> str | None:
-        """Return which sign a visitor gave that it is no person, None for none."""
+        """Return which behaviour showed that the visitor is no person; None if there was none."""
         memory, time, visitor = self._memory, record.time or 0.0, _visitor(record)
         if self._behaviour.probes and memory.scanners.holds(visitor, time, _A_SIGN_HOLDS):
             return "scanner"
@@ -218,7 +217,7 @@ def is_scan(record: Record) -> bool:
 
 @cache
 def _lists() -> tuple[globs.TextTest, globs.TextTest]:
-    """Compile both lists at first use: most sources have nobody scrutinised."""
+    """Compile both lists at first use: most sources need neither."""
     return globs.compile_globs(probes.EXPLOITS, "path"), globs.compile_globs(probes.PROBES, "path")
 
 

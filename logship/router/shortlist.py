@@ -1,11 +1,11 @@
-"""Say which rules can take a record at all, so that only those are asked: a hundred rules then cost next to nothing.
+"""Which rules can take a record at all: only those are asked, so a hundred rules cost next to nothing.
 
 Most rules are about paths, hosts, methods or statuses, of which a site has few. What each rule says of a path alone is
 found out once for each path, and what it says of the rest of a request's facts once for each combination of them. Both
 are remembered as sets of rules (one bit each), and a record's shortlist is what they have in common.
 
-What each line has of its own (an address, a referrer, a field of the log) is asked for last, and remembered the same
-way: of visitors and referrers a site sees many, but not a new one with each line.
+What differs from line to line (an address, a referrer, a field of the log) comes last, and is remembered the same way:
+a site sees many visitors and referrers, but not a new one in each line.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Shortlist:
 
 
 class Sights:
-    """The same rules, by what each line has of its own: an address, a referrer, single fields of the log."""
+    """The same rules, by what differs from line to line: an address, a referrer, single fields of the log."""
 
     def __init__(self, conditions: Sequence[Condition], site: Site) -> None:
         self._everyone = (1 << len(conditions)) - 1

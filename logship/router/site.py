@@ -1,4 +1,4 @@
-"""What a source says of its lines: scheme, host, Plausible site, which hosts are ours, which parameters are sent."""
+"""What a source says about its lines: scheme, host, Plausible site, which hosts count, which parameters are sent."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class Site:
         return Place(self, origin, path, url, domain, sure)
 
     def holds(self, url: str | None, record: Record) -> bool:
-        """Tell whether a URL is of the site that a request was for, with or without ``www.``, whatever its scheme."""
+        """Tell whether a URL is on the site that a request was for, with or without ``www.``, whatever its scheme."""
         host = (url or "").partition("://")[2].partition("/")[0].partition("?")[0].rpartition("@")[2].lower()
         ours = record.host or self.host
         return bool(host) and ours is not None and _bare(_PORT.sub("", host).strip("[]")) == _bare(ours)

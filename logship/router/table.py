@@ -32,7 +32,7 @@ from logship.settings.source import SourceSettings
 
 @dataclass(slots=True)
 class Course:
-    """What records alike in `COURSE_FIELDS` and kind share: the way through the rules left to ask, where they went."""
+    """What records with equal `COURSE_FIELDS` and kind share: the rules that are left to ask, and where they went."""
 
     way: Way
     place: Place
@@ -118,7 +118,7 @@ class Table:
         self._kinds = memo.texts(self.kind, _AGENTS, longest=_SHORT)
 
     def holding(self, logs: frozenset[str] | None) -> Table:
-        """Return the table for lines that can hold these ``log.NAME`` fields: what asks for others is settled."""
+        """Return the table for lines that hold only these ``log.NAME`` fields: conditions on others are settled."""
         return self if logs == self._site.logs else Table(*self._made_of, logs)
 
     def route(self, record: Record) -> Decision:
@@ -141,7 +141,7 @@ class Table:
         return course.way(record, course.place)
 
     def kind(self, user_agent: str | None) -> str:
-        """Return what User-Agents share that fare alike in every rule: their class, and which conditions they meet.
+        """Return what User-Agents share that every rule treats alike: their class, and which conditions they meet.
 
         All machines are of one class but for the classes that a rule names.
         """
@@ -187,7 +187,7 @@ class Table:
         return reasons.pop() if len(reasons) == 1 else None
 
     def sends_nothing(self, lacking: frozenset[str]) -> bool:
-        """Tell whether no line without these fields of a record becomes an event, whatever else it holds."""
+        """Tell whether no line can become an event if these fields of the record are missing."""
         nameless = "user_agent" in lacking
         unknown = _BEYOND_COURSE | COURSE_FIELDS | {"bot"}
         for judge, rule in self._judged(frozenset(unknown - lacking - ({"bot"} if nameless else frozenset()))):
@@ -201,7 +201,7 @@ class Table:
         return True
 
     def explain(self, record: Record) -> Explanation:
-        """Tell every rule in order with each condition's outcome and why; ends in the same Decision as `route`."""
+        """Explain every rule in order, each condition's outcome and why; ends in the same Decision as `route`."""
         ours = self._site.is_ours(record)
         host = Finding("the request is for a host that counts", record.host or self._site.host, ours)
         return Explanation(host, tuple(self._steps(record, ours)), self.route(record))

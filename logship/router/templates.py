@@ -53,7 +53,7 @@ def compile_template(text: str) -> Template:
     """Compile a template. Raises TemplateError."""
     parts, names = _parts(text)
     if unknown := [name for name in dict.fromkeys(names) if not _is_known(name)]:
-        raise TemplateError(_told_unknown(unknown), _after("match.", names))
+        raise TemplateError(_unknown_fields(unknown), _after("match.", names))
     fields = [_field(part) if name else part for part, name in parts]
     if not names:
         constant = "".join(part for part, _ in parts)
@@ -98,13 +98,13 @@ def _is_known(name: str) -> bool:
     return name in _FIELDS or (family in _FAMILIES and member != "")
 
 
-def _told_unknown(names: list[str]) -> str:
+def _unknown_fields(names: list[str]) -> str:
     """Return what to say of fields that there are none: all of them, and what is known once."""
     known = [*_FIELDS, *(f"{family}.NAME" for family in _FAMILIES)]
     near = {name: difflib.get_close_matches(name, known, 1) for name in names}
-    told = [f"{{{name}}}" + (f' (did you mean "{{{near[name][0]}}}"?)' if near[name] else "") for name in names]
+    named = [f"{{{name}}}" + (f' (did you mean "{{{near[name][0]}}}"?)' if near[name] else "") for name in names]
     listed = "" if all(near.values()) else f" (known: {', '.join(f'{{{each}}}' for each in known)})"
-    return f"unknown {'fields' if len(names) > 1 else 'field'} {', '.join(told)}{listed}"
+    return f"unknown {'fields' if len(names) > 1 else 'field'} {', '.join(named)}{listed}"
 
 
 def _after(prefix: str, names: list[str]) -> frozenset[str]:

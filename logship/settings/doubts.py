@@ -85,8 +85,10 @@ def _braces(settings: Settings) -> Iterator[tuple[str, str]]:
             for index, pattern in enumerate(patterns):
                 if found := _BRACES.search(pattern):
                     each = (pattern[: found.start()] + word + pattern[found.end() :] for word in found[1].split(","))
-                    told = f"{quoted(pattern)}: braces are no alternatives here; write [{', '.join(map(quoted, each))}]"
-                    yield settings.element(f"{source.where}.{key}", index), told
+                    message = (
+                        f"{quoted(pattern)}: braces are no alternatives here; write [{', '.join(map(quoted, each))}]"
+                    )
+                    yield settings.element(f"{source.where}.{key}", index), message
 
 
 def _preset_doubts(rules: Sequence[RuleSettings]) -> Iterator[tuple[str, str]]:
@@ -102,8 +104,8 @@ def _long_names(rules: Sequence[RuleSettings]) -> Iterator[tuple[str, str]]:
     for rule in rules:
         name = rule.event or ""
         if "{" not in name and len(name) > _LONGEST_NAME:
-            told = f"has {len(name)} characters; Plausible takes {_LONGEST_NAME}, so the end is cut off"
-            yield f"{rule.where}.event", told
+            message = f"has {len(name)} characters; Plausible takes {_LONGEST_NAME}, so the end is cut off"
+            yield f"{rule.where}.event", message
 
 
 # A glob that fits nothing but what begins with no slash.
@@ -120,10 +122,10 @@ _STRAY = (
 
 def _never_fitting(settings: Settings) -> Iterator[tuple[str, str]]:
     for test in (test for rule in settings.rules for test in rule.when.every_test()):
-        for field, shape, told in _STRAY:
+        for field, shape, why in _STRAY:
             for index, value in enumerate(test.values):
                 if test.field == field and shape.match(value):
-                    yield settings.element(test.where, index), f"{quoted(value)} fits nothing: {told.format(value)}"
+                    yield settings.element(test.where, index), f"{quoted(value)} fits nothing: {why.format(value)}"
 
 
 def _never_reached(settings: Settings, problems: Iterable[Problem]) -> Iterator[tuple[str, str]]:

@@ -33,7 +33,7 @@ _NAMED = 10  # known paths that an error lists
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A position, and what lies at its path now. ``size`` is None where it cannot be told without unpacking."""
+    """A position, and what is at its path now. ``size`` is None if only unpacking could tell."""
 
     position: Position
     state: str
