@@ -65,7 +65,7 @@ class Pipeline:
         self._running: dict[str, asyncio.Task[None]] = {}
         self._leaving: dict[asyncio.Task[None], str] = {}  # taken out, and may still send: to which address
         self._retiring: set[asyncio.Task[None]] = set()
-        self._wakeup = Wakeup()
+        self._wakeup = Wakeup(events=not once)
         self._tailer = Tailer(
             self._followed(plan),
             positions=checkpoint.positions,

@@ -45,6 +45,7 @@ class Saving:
 
     async def save(self) -> None:
         """Save the watermarks. If the disk refuses, say so once, and go on: the next save may succeed."""
+        await self._tailer.gather()
         positions, sources = self._tailer.positions(), self._tailer.sources
         try:
             await asyncio.to_thread(self._checkpoint.save, positions, sources)

@@ -52,6 +52,7 @@ class OpenFiles:
         self.share = _share()
         self._told = False
         self._held: set[LogFile] = set()
+        self._ids: set[Id] = set()  # of what is held
         self._by_token: dict[str, Entry] = {}
         self._active: dict[LogFile, tuple[Trail, float, float]] = {}  # when to look again, after which pause
         self._wakeup = wakeup
@@ -63,6 +64,7 @@ class OpenFiles:
         self.by_id[file.id] = self._by_token[file.token] = trail, file
         if file.content:
             self._held.add(file)
+            self._ids.add(file.id)
         self.poll(trail, file, pause=0.0)
 
     def shut(self, file: LogFile) -> None:
@@ -70,6 +72,7 @@ class OpenFiles:
         self._wakeup.forget(file.token)
         self._active.pop(file, None)
         self._held.discard(file)
+        self._ids.discard(file.id)
         file.close()
 
     def leave(self, file: LogFile) -> None:
@@ -81,7 +84,11 @@ class OpenFiles:
 
     def ids(self) -> set[Id]:
         """Return the identities of what is open. Of what is closed it may have gone to another file meanwhile."""
-        return {file.id for file in self._held}
+        return self._ids.copy()
+
+    def has(self, id_: Id) -> bool:
+        """Tell whether a file is open."""
+        return id_ in self._ids
 
     @property
     def room(self) -> bool:

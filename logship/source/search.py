@@ -96,7 +96,7 @@ class Search:
         self._keys = count(1)
 
     async def carry_out(self, trails: Iterable[Trail]) -> None:
-        """Search for all of them. Reading directories and siblings is done in a thread."""
+        """Search for all of them. Directories and siblings are read in a thread; most logs have none."""
         listing = siblings.Listing()
         for trail in trails:
             trail.crowded = not self._open.make_room()
@@ -107,12 +107,16 @@ class Search:
                 trail.searching = False
                 continue
             began = self._wall()
-            quest = self._quest(trail, opened)
+            if self._is_alone(trail, listing):
+                self._conclude(trail, opened, _nothing(trail), began)
+                await asyncio.sleep(0)
+                continue
+            quest = self._quest(trail, opened, listing)
             await asyncio.to_thread(quest.go, listing)
             if opened and opened.moved and quest.has_news:
                 quest.forsake()
                 self._start_over(trail, opened)
-                quest = self._quest(trail, opened)
+                quest = self._quest(trail, opened, listing)
                 await asyncio.to_thread(quest.go, listing)
             self._conclude(trail, opened, quest, began)
 
@@ -261,15 +265,20 @@ class Search:
 
     # What is older.
 
-    def _quest(self, trail: Trail, opened: _Opened | None) -> Quest:
+    def _is_alone(self, trail: Trail, listing: siblings.Listing) -> bool:
+        """Tell whether a log has no siblings, and misses nothing: then there is nothing to look for."""
+        directories = (os.path.dirname(trail.path), *trail.elsewhere)
+        return not trail.lost and listing.has_none(listing.real(trail.path), directories)
+
+    def _quest(self, trail: Trail, opened: _Opened | None, listing: siblings.Listing) -> Quest:
         elsewhere = trail.elsewhere | {os.path.dirname(lost.position.path) for lost in trail.lost}
         return Quest(
-            path=trail.real,
+            path=listing.real(trail.path),
             directories=[os.path.dirname(trail.path), *elsewhere],
             wanted=[one.wanted() for one in trail.lost],
-            taken={*self._open.ids(), *([opened.id] if opened else [])},
+            taken=self._open.ids() | ({opened.id} if opened else set()),
             known=trail.known,
-            ours=self._ours(trail, opened),
+            ours=self._ours(trail, opened, os.path.basename(listing.real(trail.path))),
             named=trail.named,
             rest=_at_rest(trail, opened),
             listed_at=trail.listed_at,
@@ -277,9 +286,8 @@ class Search:
             last=trail.attempts >= _ATTEMPTS,
         )
 
-    def _ours(self, trail: Trail, opened: _Opened | None) -> list[Generation]:
-        """Return the generations of a log that are or were read."""
-        name = os.path.basename(trail.real)
+    def _ours(self, trail: Trail, opened: _Opened | None, name: str) -> list[Generation]:
+        """Return the generations of a log of that name that are or were read."""
         resumed = opened.generation() if opened else None
         return [
             *(replace(generation(file), plain=file is trail.live) for file in trail.files),
@@ -319,7 +327,7 @@ class Search:
 
     def _take_in(self, trail: Trail, sibling: Sibling, lost: Lost | None, body: content.Content | None) -> None:
         """Read an old generation: where it was left, or from its beginning when nobody has read it."""
-        if sibling.id in self._open.ids():
+        if self._open.has(sibling.id):
             if body:
                 body.close()
             return
@@ -392,6 +400,11 @@ class Search:
         self._metrics.file_events.labels(event).inc()
         more = {} if file.path == trail.path else {"of": trail.path}
         log.info(f"file.{event}", path=file.path, offset=file.offset, unread_bytes=file.behind, **more)
+
+
+def _nothing(trail: Trail) -> Quest:
+    """Return the quest for a log that is alone: it has found nothing."""
+    return Quest(trail.path, [], wanted=[], taken=set(), known=None, ours=[], named=_NONE)
 
 
 def _reaches(body: content.Content, saved: Position) -> bool:

@@ -53,23 +53,36 @@ class Listing:
         self._entries: dict[str, list[tuple[str, int]]] = {}
         self._below: dict[str, list[str]] = {}
         self._names: dict[str, dict[int, list[str]]] = {}  # by inode
+        self._real: dict[str, str] = {}
 
     def siblings(self, live: str, directories: Iterable[str]) -> list[Sibling]:
         """Return what rotation made of the log at ``live``, oldest first. OSError: a directory cannot be read."""
         name = os.path.basename(live)
         found: dict[Id, Sibling] = {}
         for directory in directories:
-            for each, _ in self._named(directory, name):
-                sibling = _stat(os.path.join(directory, each))
-                if sibling and paths.is_rotated(each, name):
+            for each, _ in self._rotated(directory, name):
+                if sibling := _stat(os.path.join(directory, each)):
                     found.setdefault(sibling.id, sibling)
         return sorted(found.values(), key=Sibling.age)
 
     def has_more(self, live: str, inodes: Container[int]) -> bool:
         """Tell whether the log has a sibling beside it with another inode than these."""
-        directory, name = os.path.split(live)
-        named = self._named(directory, name)
-        return any(inode not in inodes and paths.is_rotated(each, name) for each, inode in named)
+        return any(inode not in inodes for _, inode in self._rotated(*os.path.split(live)))
+
+    def has_none(self, live: str, directories: Iterable[str]) -> bool:
+        """Tell whether the log has no sibling, as far as is known by now: False while a directory was not read."""
+        own, name = os.path.split(live)
+        where = {own, *directories, *self._below.get(own, ())}
+        return where <= self._entries.keys() and not any(any(self._rotated(each, name)) for each in where)
+
+    def real(self, path: str) -> str:
+        """Return what `os.path.realpath` does, with the links above it followed once for all in a directory."""
+        if os.path.islink(path):
+            return os.path.realpath(path)
+        directory, name = os.path.split(path)
+        if directory not in self._real:
+            self._real[directory] = os.path.realpath(directory)
+        return os.path.join(self._real[directory], name)
 
     def with_inode(self, inode: int, directories: Iterable[str]) -> Iterator[Sibling]:
         """Yield the files of that inode, whatever their name."""
@@ -85,12 +98,12 @@ class Listing:
         self._read(directory)
         return self._below[directory]
 
-    def _named(self, directory: str, name: str) -> list[tuple[str, int]]:
-        """Return the entries that begin as the log does, without looking at all the others."""
+    def _rotated(self, directory: str, name: str) -> Iterator[tuple[str, int]]:
+        """Yield what is called as rotation calls the log, without looking at names that do not begin as its own."""
         entries, stem = self._read(directory), name.rpartition(".")[0] or name
         start = bisect_left(entries, (stem, 0))
         end = bisect_left(entries, (stem + "\U0010ffff", 0), start)
-        return entries[start:end]
+        return (entry for entry in entries[start:end] if paths.is_rotated(entry[0], name))
 
     def _read(self, directory: str) -> list[tuple[str, int]]:
         if directory not in self._entries:

@@ -76,24 +76,9 @@ def _times(directories: Iterable[str]) -> _Times | None:
 
 
 def _grown(known: Mapping[str, Iterable[Id]]) -> set[str]:
-    listing, real, grown = Listing(), _Real(), set()
+    listing, grown = Listing(), set()
     for path, ids in known.items():
         with suppress(OSError):
-            if listing.has_more(real(path), {inode for _, inode in ids}):
+            if listing.has_more(listing.real(path), {inode for _, inode in ids}):
                 grown.add(path)
     return grown
-
-
-class _Real:
-    """Resolves links as `os.path.realpath` does, each directory once."""
-
-    def __init__(self) -> None:
-        self._directories: dict[str, str] = {}
-
-    def __call__(self, path: str) -> str:
-        if os.path.islink(path):
-            return os.path.realpath(path)
-        directory, name = os.path.split(path)
-        if directory not in self._directories:
-            self._directories[directory] = os.path.realpath(directory)
-        return os.path.join(self._directories[directory], name)

@@ -203,12 +203,20 @@ class Tailer:
             self._watcher.cancel()
         for trail in self._trails.values():
             for file in trail.files:
-                self._open.leave(file)
+                file.close()
 
     @property
     def sources(self) -> frozenset[str]:
         """Names of the sources that were ever seen, for the checkpoint."""
         return frozenset(self._seen)
+
+    async def gather(self) -> None:
+        """Read what proves the next `positions`, a few files at a time: all at once would keep the loop for long."""
+        for number, trail in enumerate(list(self._trails.values()), start=1):
+            if not number % _AT_A_TIME:
+                await asyncio.sleep(0)
+            for file in trail.files:
+                file.position_at(self._ledger.watermark(file.key))
 
     def positions(self) -> list[Position]:
         """Return where reading resumes, of every file that is known, at the ledger's watermarks."""

@@ -252,10 +252,10 @@ def position(file: LogFile, ledger: Ledger, now: float, last: Position | None = 
         return last
     offset, fingerprint, anchor = file.position_at(ledger.watermark(file.key))
     finished = file.ended and offset == file.offset
-    left = Position(file.source, file.path, file.device, file.inode, offset, fingerprint, anchor, now, finished)
     reach = ledger.reach(file.key)
     proof = file.anchor_at(reach.end) if reach.end > offset else None
-    return replace(left, reach=reach, reach_anchor=proof) if proof is not None else left
+    beyond = (reach, proof) if proof is not None else (None, None)
+    return Position(file.source, file.path, *file.id, offset, fingerprint, anchor, now, finished, *beyond)
 
 
 def _holds(last: Position, file: LogFile, ledger: Ledger, now: float) -> bool:
