@@ -15,10 +15,12 @@ from pathlib import Path
 from logship.checks import fields, proxies, surroundings
 from logship.checks.findings import Findings
 from logship.errors import Problem
+from logship.language.notations import quoted
 from logship.parser import detect
 from logship.parser.record import Parser
 from logship.plan import Plan, SourcePlan
 from logship.records import Unparsed
+from logship.source import paths
 
 _SAMPLE = 64 * 1024  # bytes of a log that are looked at
 _FILES_LOOKED_AT = 20  # of each pattern: enough to see what is wrong with all
@@ -27,8 +29,9 @@ _FILES_LOOKED_AT = 20  # of each pattern: enough to see what is wrong with all
 def check(plan: Plan) -> Findings:
     """Return what stands in the way of a plan on this machine."""
     findings = Findings([*_problems_of_state_dir(plan.settings.state_dir), *fields.warnings(plan)])
+    taken: dict[tuple[int, int], str] = {}
     for source in plan.sources.values():
-        _check_source(source, findings)
+        _check_source(source, findings, taken)
     findings.problems += surroundings.warnings(plan.settings)
     findings.problems = [problem.at(*plan.settings.place(problem.where)) for problem in findings.problems]
     return findings
@@ -40,15 +43,36 @@ def _problems_of_state_dir(path: Path) -> Iterator[Problem]:
         yield Problem("state_dir", f"{path} cannot be written to by this user; make it writable for logship's user")
 
 
-def _check_source(source: SourcePlan, findings: Findings) -> None:
+def _check_source(source: SourcePlan, findings: Findings, taken: dict[tuple[int, int], str]) -> None:
+    """Check each file that a source finds, as `run` does; ``taken`` tells whose a file is, by its identity."""
     for number, pattern in enumerate(source.settings.path):
         where = f"{source.settings.where}.path[{number}]"
-        paths = [pattern] if os.path.lexists(pattern) else sorted(glob.glob(pattern, recursive=True))
-        if not paths:
+        found = [pattern] if os.path.lexists(pattern) else _matches(source, pattern)
+        if not found:
             text = f"{pattern} matches no file now; one that appears later is read"
             findings.problems.append(Problem(where, text, warning=True))
-        for path in paths[:_FILES_LOOKED_AT]:
+        for path in found[:_FILES_LOOKED_AT]:
             _check_log(source, Path(path), where, findings)
+            _check_owner(source, path, where, findings, taken)
+
+
+def _matches(source: SourcePlan, pattern: str) -> list[str]:
+    """Return the files that a glob finds: neither directories nor what the source excludes."""
+    followed = source.followed(once=False)
+    found = sorted(glob.glob(pattern, recursive=True))
+    return [path for path in found if paths.owns(followed, os.path.abspath(path)) and not os.path.isdir(path)]
+
+
+def _check_owner(
+    source: SourcePlan, path: str, where: str, findings: Findings, taken: dict[tuple[int, int], str]
+) -> None:
+    """Warn of a file that another source follows: each file is read once, by the first one that finds it."""
+    with contextlib.suppress(OSError):
+        seen = os.stat(path)
+        owner = taken.setdefault((seen.st_dev, seen.st_ino), source.settings.name)
+        if owner != source.settings.name:
+            text = f"{path} is followed by the source {quoted(owner)}, so this one reads none of its lines"
+            findings.problems.append(Problem(where, text, warning=True))
 
 
 def _check_log(source: SourcePlan, path: Path, where: str, findings: Findings) -> None:
