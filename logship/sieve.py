@@ -14,7 +14,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import compress, islice
+from itertools import compress, islice, repeat
 from operator import itemgetter, not_
 from typing import TypeVar
 
@@ -512,11 +512,13 @@ class Strainer:
     ) -> None:
         """Make usual events without a record, of those lines that turn out not to need one."""
         some = [at for at, _, _ in lines]
-        times, peers, chains, referrers = sheet.visits(some)
+        times, peers, chains, referrers, logged = sheet.visits(some)
         agents, places = [sheet.agents[at] for at in some], [course.place for _, _, course in lines]
         made = express(times, self.parser.clients(peers, chains), agents, referrers, places)
-        for (at, request, course), time, deliveries in zip(lines, times, made, strict=True):
-            if deliveries is None:
+        for (at, request, course), time, deliveries, has_log in zip(
+            lines, times, made, logged or repeat(False, len(some)), strict=True
+        ):
+            if deliveries is None or has_log:
                 self._route(starts[at], sheet.outline(at), request, course, sifted, oldest)
             elif oldest is not None and time is not None and time < oldest:
                 sifted.expired += 1

@@ -16,8 +16,9 @@ Key = tuple[bytes, ...]
 # time, peer, chain, size, referrer, user, and the log.NAME values that were asked for.
 Rest = tuple[float | None, Raw, Raw, Raw, Raw, Raw, tuple[Raw, ...]]
 Outline = tuple[Key, bytes, Rest]
-# Of some lines what a usual event needs besides: their times, peers, chains and referrers.
-Visits = tuple[Sequence[float | None], Sequence[Raw], Sequence[Raw], Sequence[Raw]]
+# Of some lines what a usual event needs besides: their times, peers, chains and referrers, and which of them have
+# log.NAME values; None: no line has.
+Visits = tuple[Sequence[float | None], Sequence[Raw], Sequence[Raw], Sequence[Raw], Sequence[bool] | None]
 
 _INSTEAD = {"method": "request", "target": "request", "path": "target", "query": "target", "question": "target"}
 

@@ -44,8 +44,8 @@ def visits_of(outline: Callable[[int], Outline]) -> Callable[[Sequence[int]], Vi
     """Return `Sheet.visits` for one who has no quicker way than by the outlines."""
 
     def visits(some: Sequence[int]) -> Visits:
-        times, peers, chains, _, referrers, _, _ = zip(*(outline(at)[2] for at in some), strict=True)
-        return times, peers, chains, referrers
+        times, peers, chains, _, referrers, _, logs = zip(*(outline(at)[2] for at in some), strict=True)
+        return times, peers, chains, referrers, [any(raw and raw != b"-" for raw in raws) for raws in logs]
 
     return visits
 
@@ -168,9 +168,10 @@ class _BlockWriter(Writer):
     def _visits(self) -> str:
         chosen = self._columns
         raws = (None if at is None else self._values[at].one for at in (chosen.peer, chosen.chain, chosen.referrer))
-        return ", ".join(
+        columns = [
             f"[{one} for i in some]" if one else "[None] * len(some)" for one in (self._time.replace("None", ""), *raws)
-        )
+        ]
+        return ", ".join([*columns, "[True] * len(some)" if chosen.logs else "None"])
 
     def _part(self, column: _Column, part: Part, at: int) -> None:
         if not part.divided:

@@ -24,6 +24,7 @@ First = Callable[[Found, Paths], bytes]
 _REMEMBERED = 2048  # values, which come again: requests, hosts, User-Agents
 _LONGEST = 512  # characters of one
 _TIMES = 256
+_HEADER_OR_NONE = {list, type(None)}
 _PLAIN = ({str}, {int}, {bytes}, {str, type(None)}, {bytes, type(None)})
 
 
@@ -38,10 +39,7 @@ class Lines:
         """Return what all lines have under a path, None where it leads nowhere in one of them."""
         *way, label = (path,) if isinstance(path, str) else path
         inside = self._at(tuple(way))
-        values = None if inside is None else _under(inside, label)
-        if values is not None and set(map(type, values)) == {list} and set(map(len, values)) == {1}:
-            return list(map(itemgetter(0), values))  # a header's values
-        return values
+        return None if inside is None else _alone(_under(inside, label))
 
     def _at(self, way: tuple[str, ...]) -> Sequence[Found] | None:
         if way not in self._inside:
@@ -58,6 +56,16 @@ def _under(lines: Sequence[Found], label: str) -> list[Any]:
         return [line.get(label) for line in lines]
 
 
+def _alone(values: list[Any]) -> list[Any]:
+    """Return the values of headers, which came once, where they came."""
+    types = set(map(type, values))
+    if types == {list} and set(map(len, values)) == {1}:
+        return list(map(itemgetter(0), values))
+    if types == _HEADER_OR_NONE and all(len(value) == 1 for value in values if value is not None):
+        return [None if value is None else value[0] for value in values]
+    return values
+
+
 class Columns:
     """Columns of bytes from many lines' values. ``first`` gives the value of one line, and says what is right."""
 
@@ -65,15 +73,27 @@ class Columns:
         self._first = first
         self._raws = Memo(lambda value: first({"": value}, ("",)), _REMEMBERED, worth=_is_short)
 
-    def of(self, lines: Lines, paths: Paths) -> list[bytes]:
-        """Return each line's first value that is there, b"" where none is."""
+    def of(self, lines: Lines, paths: Paths, *, many: bool = False) -> list[bytes]:
+        """Return each line's first value that is there, b"" where none is. ``many``: hardly one comes again."""
         values = lines.values(paths[0]) if paths else None
-        if values is None or set(map(type, values)) not in _PLAIN:
+        types = set(map(type, values or ()))
+        if not paths:
+            return [b""] * len(lines.found)
+        if values is None or types not in _PLAIN:
             return [self._first(line, paths) for line in lines.found]
-        raws = list(map(self._raws.__getitem__, values))
+        raws = (_encoded(values) if many and types == {str} else None) or list(map(self._raws.__getitem__, values))
         if len(paths) > 1 and b"" in raws:
             return [raw or self._first(line, paths[1:]) for raw, line in zip(raws, lines.found, strict=True)]
         return raws
+
+
+def _encoded(texts: Sequence[str]) -> list[bytes] | None:
+    """Return texts as bytes, None where one of them is not plain."""
+    try:
+        raws = "\n".join(texts).encode().split(b"\n")
+    except UnicodeEncodeError:
+        return None
+    return None if len(raws) != len(texts) or b"-" in raws else raws
 
 
 def _is_short(value: Any) -> bool:

@@ -17,8 +17,8 @@ from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
 
 from logship.memo import Memo
 from logship.parser import times
-from logship.parser.columns import Outline, Rest
-from logship.parser.fastblock import WORTH_IT, Block, Sheet, visits_of
+from logship.parser.columns import Outline, Rest, Visits
+from logship.parser.fastblock import WORTH_IT, Block, Sheet
 from logship.parser.fastlabels import Columns, Lines, Moments, Path, Paths
 from logship.parser.fields import FACTS, KEY_FACTS
 from logship.parser.parts import STATUSES
@@ -38,8 +38,12 @@ _REQUEST = itemgetter(*_REQUESTS)
 _REST = itemgetter(*(FACTS.index(name) for name in ("client_ip", "bytes", "referrer", "user")))
 _TIME, _STATUS, _AGENT = FACTS.index("time"), FACTS.index("status"), FACTS.index("user_agent")
 _CHAIN = len(FACTS)
+_VISIT = (FACTS.index("client_ip"), _CHAIN, FACTS.index("referrer"))
 _DECIDING = frozenset((*_KEY_NUMBERS, _AGENT))
 _ABSENT_OR_STATUS = STATUSES | {b""}
+# Of what is written behind these, nearly every line has something else.
+_MANY = frozenset(FACTS.index(name) for name in ("request", "target", "path", "query", "user_agent"))
+_LAST_BRACE: Callable[[bytes], int] = methodcaller("rfind", b"{")  # 0: it has no object inside of it
 
 # Spellings seen in the wild, without case, "_", "-", "@" and "."; the first that a line has is believed.
 _SPELLINGS = {
@@ -99,10 +103,12 @@ class LoadsMany(Protocol):
 
 
 class Plan(NamedTuple):
-    """Where to look: for what decides most lines, for the time, and for the rest."""
+    """Where to look: for what decides most lines, for the time, for what a visit has besides, and for all the rest."""
 
     deciding: Places
     time: Paths
+    visit: Sequence[Paths]  # peer, chain, referrer
+    logs: Sequence[Paths]
     others: _Others
 
 
@@ -186,6 +192,8 @@ class Reader:
         return Plan(
             tuple(each for each in places if each[0] in _DECIDING),
             kept[_TIME],
+            [kept[at] for at in _VISIT],
+            [paths for paths in kept[_CHAIN + 1 :] if paths],
             _Others([each for each in places if each[0] not in _DECIDING]),
         )
 
@@ -194,14 +202,13 @@ class Reader:
     def _sheet(self, lines: Sequence[bytes]) -> Sheet | None:
         """Take apart the lines that are plain requests with the same labels, or with labels that are given."""
         loaded = self._plain_all(lines)
-        braces = b"".join(lines).count(b"{")  # each object has one, what is inside of it others
-        fits = self._fitting(loaded, nested=braces > list(map(type, loaded)).count(dict))
+        fits = self._fitting(loaded, nested=self._keys is None and any(map(_LAST_BRACE, lines)))
         found = cast(list[dict[str, Any]], list(compress(loaded, fits)))
         if len(found) < WORTH_IT:
             return None
         plan = self._plan_for(tuple(found[0]) if self._keys is None else _all_labels(found))
         columns = Lines(found)
-        raws = {at: self._columns.of(columns, paths) for at, paths in plan.deciding}
+        raws = {at: self._columns.of(columns, paths, many=at in _MANY) for at, paths in plan.deciding}
         odd = self._odd(columns, plan, raws)
         if odd:
             kept = [at not in odd for at in range(len(found))]
@@ -253,7 +260,20 @@ class Reader:
         def outline(at: int) -> Outline:
             return keys[at], agents[at], cast(Rest, _Later(found[at], None, plan, self._count))
 
-        return Sheet(keys, agents, outline, visits_of(outline))
+        return Sheet(keys, agents, outline, lambda some: self._visits([found[at] for at in some], plan))
+
+    def _visits(self, found: Sequence[Mapping[str, Any]], plan: Plan) -> Visits:
+        lines = Lines(found)
+        peers, chains, referrers = (self._columns.of(lines, paths, many=True) for paths in plan.visit)
+        logs = [self._columns.of(lines, paths) for paths in plan.logs]
+        logged = list(map(any, zip(*logs, strict=True))) if logs else None
+        return self._times(lines, plan.time), [peer or None for peer in peers], chains, referrers, logged
+
+    def _times(self, lines: Lines, paths: Paths) -> Sequence[float | None]:
+        values = lines.values(paths[0]) if paths else None
+        if values is not None and set(map(type, values)) == {float} and self._moments.are_plain(values):
+            return values  # what is read from their text is the same number
+        return [_seconds(line, paths) for line in lines.found]
 
 
 class _Later:
@@ -321,8 +341,10 @@ _NOTHING: Mapping[str, Any] = {}
 
 
 def _all_labels(found: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
-    together: set[str] = set()
-    return tuple(sorted(together.union(*set(map(tuple, found)))))
+    labels = list(map(list, found))
+    if labels.count(labels[0]) == len(labels):
+        return tuple(sorted(labels[0]))
+    return tuple(sorted(set(chain.from_iterable(labels))))
 
 
 @dataclass(frozen=True, slots=True)

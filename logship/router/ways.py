@@ -21,7 +21,7 @@ from logship.router.site import Place
 
 Way = Callable[[Record, Place], Decision]
 # The same for usual events, from what differs between visits alone: times, addresses, and User-Agents and referrers as
-# they stand in the log, and where they went. None: it is not usual, and needs a record.
+# they stand in the log, and where they went. It is for lines without log.NAME values. None: one that needs a record.
 Express = Callable[
     [
         Iterable[float | None],
@@ -32,6 +32,9 @@ Express = Callable[
     ],
     list[list[Delivery] | None],
 ]
+
+
+_LOG = frozenset(("log",))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,17 +66,22 @@ def through(rules: Sequence[tuple[Predicate, Rule]], otherwise: str) -> Way:
 
 def express(rules: Sequence[tuple[Predicate, Rule]]) -> Express | None:
     """Return the shortest way through the rules that are left, without a record; None: there is none."""
-    usual = _usual(rules)
+    usual = _usual([(takes, rule) for takes, rule in rules if not _asks_of_log(takes, rule)])
     return _without_record(usual) if usual is not None else None
 
 
 def _usual(rules: Sequence[tuple[Predicate, Rule]]) -> Send | None:
-    """Return the plain action to which all comes that has a User-Agent."""
+    """Return the plain action to which all comes that has an address and a User-Agent."""
     asked = [takes for takes, _ in rules]
     last = rules[-1][1].send if rules else None
     if last is None or not last.plain or any(rule.continues for _, rule in rules):
         return None
     return last if asked[-1] is always and set(asked[:-1]) <= {anonymous} else None
+
+
+def _asks_of_log(takes: Predicate, rule: Rule) -> bool:
+    """Tell whether a rule takes nothing that has no log.NAME values."""
+    return rule.condition.reads == _LOG and not takes(Record())
 
 
 def among(rules: Sequence[tuple[int, Predicate, Rule]], sights: Callable[[Record], int], otherwise: str) -> Way:

@@ -1,5 +1,6 @@
 """Every short way through the sieve ends where the long way ends: parse each line in full, and ask every rule."""
 
+import json
 from collections import Counter
 from unittest.mock import patch
 
@@ -176,7 +177,7 @@ def by_the_long_way(parser, table, texts, start):
     return survivors, dropped, unparsed, cuts, first, expired
 
 
-def check(rules, format_, wrapper, data):
+def check(rules, format_, wrapper, data, made=lines):
     compiled = Rules(rules, destinations=["plausible"])
     table = Table(compiled, SourceSettings("s", ("/log",), site="https://example.com"))
     parser = Parser(
@@ -185,7 +186,7 @@ def check(rules, format_, wrapper, data):
         log_fields=compiled.log_fields,
     )
     strainer = Strainer(parser, table)
-    texts = data.draw(lines(parser))
+    texts = data.draw(made(parser))
     sizes = data.draw(
         st.sampled_from([{"_AT_A_TIME": 640}, {"_AT_A_TIME": 13, "_TOGETHER": 3, "_USUAL": 2, "_REMEMBERED": 4}])
     )
@@ -202,3 +203,94 @@ def check(rules, format_, wrapper, data):
 def test_what_the_sieve_makes_of_lines_is_what_parser_and_table_make_of_each(rules, format_, data):
     """All at once or one by one, remembered or new: same survivors, same counts, same reasons."""
     check(TABLES[rules], *LOG_FORMATS[format_], data)
+
+
+def label(*values):
+    """Return a value as lines have it nearly always, and others that they may have; None: the label is not there."""
+    return (*values, values[0], values[0], None, "", "-", 7, 1.5, True, ["a", "b"], [], {"x": 1}, "\ud800", 'é\n"x')
+
+
+WHEN = ("2025-10-10T13:55:36Z", "2025-10-10T13:55:35.123456789Z", "2025-10-10T13:55:36.5+00:00", "2025-10-10T25:55:36Z")
+TARGETS = ("/a", "/b?x=1", "/style.css", "/a?gone")
+AGENTS = (FIREFOX, "curl/8", "Mozilla/5.0 (compatible; Googlebot/2.1)")
+ADDRESSES = ("203.0.113.7", "10.0.0.1", "2001:db8::1", "::ffff:203.0.113.9")
+LABELLED = {
+    "nginx_json": {
+        "time": label(*WHEN),
+        "remote_addr": label(*ADDRESSES),
+        "http_x_forwarded_for": label("-", *ADDRESSES),
+        "request": label(*(f"GET {target} HTTP/1.1" for target in TARGETS)),
+        "status": label(200, "200", 404, 42),
+        "http_referer": label("-", "https://www.google.com/"),
+        "http_user_agent": label(*AGENTS),
+        "http_sec_purpose": label("-", "prefetch", "prefetch;prerender"),
+    },
+    "caddy": {
+        "ts": label(1760104536.25, 1760104535.75, 1e12, "x"),
+        "logger": label("http.log.access.log0", "http.handlers"),
+        "request": {
+            "remote_ip": label(*ADDRESSES),
+            "host": label("example.com", "other.example"),
+            "method": label("GET", "POST"),
+            "uri": label(*TARGETS),
+            "headers": {
+                "User-Agent": label(*([agent] for agent in AGENTS)),
+                "Referer": label(None, ["https://www.google.com/"], ["a", "b"]),
+                "Sec-Purpose": label(None, ["prefetch"]),
+            },
+        },
+        "status": label(200, 404, 42),
+        "resp_headers": {"Content-Type": label(["text/html"], ["image/png"])},
+    },
+    "traefik": {
+        "StartUTC": label(*WHEN),
+        "ClientAddr": label("203.0.113.7:50123", *ADDRESSES),
+        "RequestHost": label("example.com"),
+        "RequestAddr": label("example.com:80"),
+        "RequestMethod": label("GET", "POST"),
+        "RequestPath": label(*TARGETS),
+        "DownstreamStatus": label(200, 404, 42),
+        "OriginStatus": label(200, 500),
+        "request_Referer": label("-", "https://www.google.com/"),
+        "request_User-Agent": label(*AGENTS),
+        "request_Sec-Purpose": label("-", "prefetch"),
+    },
+}
+
+
+@st.composite
+def labelled_lines(draw, parser):
+    """Lines with labels: mostly as servers write them, all alike; some with labels, values or bytes that are odd."""
+    found = []
+    for _ in range(draw(st.integers(1, 40))):
+        odd = draw(st.integers(0, 12)) == 0
+        line = json.dumps(filled(draw, LABELLED[parser.format.name], odd=odd), separators=(",", ":")).encode()
+        if odd and draw(st.booleans()):
+            at = draw(st.integers(0, len(line)))
+            line = (
+                line[:at]
+                + draw(st.sampled_from([b"", b'"', b"{", b"\\x22", b"\0", b",", b'"status":404,']))
+                + line[at:]
+            )
+        elif odd:
+            line = line[: draw(st.integers(0, len(line)))]
+        found.append(line)
+    return found
+
+
+def filled(draw, layout, *, odd):
+    made = {}
+    for name, values in layout.items():
+        if isinstance(values, dict):
+            made[name] = filled(draw, values, odd=odd)
+            continue
+        value = draw(st.sampled_from(values if odd else [each for each in values[:4] if each not in ("", 7)]))
+        if value is not None:
+            made[name] = value
+    return made
+
+
+@given(st.sampled_from(sorted(TABLES)), st.sampled_from(sorted(LABELLED)), st.data())
+def test_lines_with_labels_come_to_what_parser_and_table_make_of_each(rules, format_, data):
+    """The same for what is loaded as JSON, whatever stands behind a label in one line among forty."""
+    check(TABLES[rules], format_, "none", data, labelled_lines)
