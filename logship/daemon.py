@@ -12,7 +12,7 @@ import gc
 import os
 import signal
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -71,6 +71,7 @@ class Daemon:
         self._manager = ServiceManager.from_environment()
         self._reload_asked = asyncio.Event()
         self._forced = False
+        self._told_ready = False
         self.reloads = Reload()
         self._pipeline: Pipeline | None = None
         self._started = time.time()
@@ -115,10 +116,9 @@ class Daemon:
                 await stack.enter_async_context(admin.serve(loaded.admin, self))
             if not self._once:
                 await stack.enter_async_context(self.pipeline.tap.serve(loaded.state_dir))
-            side = [asyncio.ensure_future(self._report_to_manager())]
+            side = [_beside("service manager", self._report_to_manager())]
             if not self._once:
-                side.append(asyncio.ensure_future(self._watch_config(loaded)))
-                side.append(asyncio.ensure_future(self._note_rates()))
+                side += [_beside("configuration", self._watch_config(loaded)), _beside("rates", self._note_rates())]
             log.info("logship.started", version=__version__, config=str(self.config), pid=os.getpid())
             try:
                 await self.pipeline.run()
@@ -223,6 +223,7 @@ class Daemon:
             self._manager.tell("WATCHDOG=1", f"STATUS={self.pipeline.summary()}")
             await asyncio.sleep(_READY_LOOK)
         self._manager.tell("READY=1")
+        self._told_ready = True
         while True:
             self._manager.tell("WATCHDOG=1", f"STATUS={self.pipeline.summary()}")
             await asyncio.sleep(self._manager.interval)
@@ -261,23 +262,40 @@ class Daemon:
 
     async def _reload(self, running: Settings, found: Contents) -> Settings:
         """Read and build in a thread, then apply. If the file is broken, change nothing, and say where."""
-        self._manager.tell("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
-        try:
-            built = await asyncio.to_thread(plan.load, self.config, Variables())
-            changes = [_with_consequence(each) for each in differences.between(running, built.settings)]
-            changes += self._edition.edits(self._in_use, found)
-            loaded = self._keep_what_needs_restart(running, built.settings)
-            self.pipeline.apply(replace(built, settings=loaded))
-        except LogshipError as error:
-            self._refused(error)
+        with self._told_of_reloading():
+            try:
+                built = await asyncio.to_thread(plan.load, self.config, Variables())
+                return running if self.pipeline.stopping else self._apply(built, running, found)
+            except LogshipError as error:
+                self._refused(error)
+            except Exception as error:  # a bug of ours: it must not be the end of all reloads
+                log.exception("config.stumbled")
+                self._refused(
+                    LogshipError(f"{self.config}: unexpected {type(error).__name__}; the log has the details")
+                )
             return running
-        else:
-            self._in_use = found
-            self._accepted(loaded, changes)
-            log.info("config.reloaded", config=str(self.config), hash=self.reloads.hash, changes=changes)
-            return loaded
+
+    def _apply(self, built: plan.Plan, running: Settings, found: Contents) -> Settings:
+        changes = [_with_consequence(each) for each in differences.between(running, built.settings)]
+        changes += self._edition.edits(self._in_use, found)
+        loaded = self._keep_what_needs_restart(running, built.settings)
+        self.pipeline.apply(replace(built, settings=loaded))
+        self._in_use = found
+        self._accepted(loaded, changes)
+        log.info("config.reloaded", config=str(self.config), hash=self.reloads.hash, changes=changes)
+        return loaded
+
+    @contextlib.contextmanager
+    def _told_of_reloading(self) -> Iterator[None]:
+        """Tell the service manager, once it knows that we are ready: READY said sooner would end the start."""
+        told = self._told_ready
+        if told:
+            self._manager.tell("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
+        try:
+            yield
         finally:
-            self._manager.tell("READY=1")
+            if told:
+                self._manager.tell("READY=1")
 
     def _keep_what_needs_restart(self, running: Settings, loaded: Settings) -> Settings:
         for name in _NEEDS_RESTART:
@@ -302,6 +320,18 @@ class Daemon:
         self.metrics.reload_success.set(0)
         for problem in problems:
             log.error("config.refused", problem=str(problem), help="the old plan runs on")
+
+
+def _beside(name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    """Start what runs beside the pipeline: a bug there does not end delivery, and the log tells of it."""
+    task = asyncio.create_task(work, name=name)
+    task.add_done_callback(_tell_of_a_bug)
+    return task
+
+
+def _tell_of_a_bug(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("daemon.stumbled", task=task.get_name(), exc_info=error)
 
 
 def _with_consequence(change: str) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import structlog
+from structlog.testing import capture_logs
 
 from logship import daemon
 from logship.errors import LogshipError
@@ -206,6 +207,86 @@ async def test_what_needs_a_restart_is_said_and_the_rest_applies(house):
         told = (await reloaded(running)).changes
         assert told == (f"admin 127.0.0.1:{house.admin} -> 127.0.0.1:1, after a restart", 'rule "downloads" added')
         assert await house.ask("/healthz") == b"ok\n"
+
+
+async def test_a_bug_met_by_a_reload_is_not_the_end_of_reloads(house, monkeypatch):
+    """Whatever it is: the old plan runs on, the outcome says so, and the next edit is noticed."""
+    async with house.running() as running:
+        load = daemon.plan.load
+        monkeypatch.setattr(daemon.plan, "load", lambda *_: 1 / 0)
+        house.config.write_text(house.edited())
+        (problem,) = (await reloaded(running)).problems
+        assert problem == f"{house.config}: unexpected ZeroDivisionError; the log has the details"
+        monkeypatch.setattr(daemon.plan, "load", load)
+        house.config.write_text(house.edited().replace("downloads", "files"))
+        assert (await reloaded(running, 3)).changes == ('rule "files" added',)
+
+
+async def test_a_bug_beside_the_pipeline_is_told(house, monkeypatch):
+    """Delivery goes on without what broke, and the log says what that is."""
+
+    def note(*_):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(daemon.Rates, "note", note)
+    with capture_logs() as logs:
+        async with house.running() as running:
+            await until(lambda: any(line["event"] == "daemon.stumbled" for line in logs))
+            house.write("/page")
+            await until(lambda: running.events_sent == 1)
+    (told,) = [line["task"] for line in logs if line["event"] == "daemon.stumbled"]
+    assert told == "rates"
+
+
+async def test_nothing_is_reloaded_while_it_stops(house):
+    """A destination that was started now would outlive the stop."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes a request, and never answers
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        house.text = house.edited("rules:", f"grace_period: 300s\ndestinations: {{here: {{url: '{url}'}}}}\nrules:")
+        house.text = house.text.replace(house.text.splitlines()[3] + "\n", "", 1)
+        async with house.running() as running:
+            house.write("/page")
+            await until(lambda: running.status()["destinations"][0]["in_flight"])
+            running.stop()
+            house.config.write_text(house.edited())
+            running._reload_asked.set()
+            await until(lambda: not running._reload_asked.is_set())
+            await asyncio.sleep(0.5)  # room for what should not happen
+            assert running.reloads.number == 1
+            assert len(running.pipeline.plan.settings.rules) == 1
+
+
+async def test_a_reload_before_it_is_ready_is_not_told_as_the_end_of_the_start(house, monkeypatch):
+    """READY means that files are followed and destinations deliver: a hang-up at the start must not say it sooner."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(house.directory / "notify"))
+        manager.setblocking(False)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(house.directory / "notify"))
+        house.config.write_text(house.text)
+        running = daemon.Daemon(house.config)
+        running.ready = lambda: False
+        task = asyncio.ensure_future(running.run())
+        try:
+            await until(lambda: running.following)
+            running._reload_asked.set()
+            await reloaded(running)
+            told = said(manager)
+            assert any("STATUS=" in each for each in told)
+            assert not any("READY=1" in each or "RELOADING=1" in each for each in told)
+            running.ready = lambda: True
+            await until(lambda: told.extend(said(manager)) or "READY=1" in told)
+        finally:
+            running.stop()
+            await task
+
+
+def said(manager):
+    """Return what the service manager was told since it was asked last."""
+    told = []
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            told.append(manager.recv(4096).decode())
+    return told
 
 
 async def logship(*arguments):
