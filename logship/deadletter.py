@@ -39,8 +39,11 @@ class DeadLetters:
 
     @property
     def size(self) -> int:
-        """Bytes in the file and in those that were renamed; 0 if there are none."""
-        return sum(map(_size, [*older(self.path.parent), self.path]))
+        """Bytes in the file and in those that were renamed; 0 if there are none, or the disk does not say."""
+        try:
+            return sum(map(_size, [*older(self.path.parent), self.path]))
+        except OSError:  # a figure of many: the others are still wanted
+            return 0
 
     def append(self, entry: Mapping[str, object]) -> None:
         """Add one entry and make it durable. On OSError it is not in the file; try again."""

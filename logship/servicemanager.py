@@ -9,6 +9,7 @@ import os
 import socket
 from collections.abc import Mapping
 
+_DATAGRAMS = socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
 _DEFAULT_INTERVAL = 5.0  # seconds between two STATUS lines if no watchdog asks for more
 
 
@@ -31,9 +32,9 @@ class ServiceManager:
         if not self._address:
             return True
         address = "\0" + self._address[1:] if self._address.startswith("@") else self._address
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK) as sender:
-            try:
+        try:
+            with socket.socket(socket.AF_UNIX, _DATAGRAMS) as sender:
                 sender.sendto("\n".join(assignments).encode(), address)
-            except OSError:
-                return False
+        except OSError:
+            return False
         return True

@@ -245,6 +245,12 @@ def test_threads_that_rotate_lose_no_line(path: Path, monkeypatch: pytest.Monkey
     assert len(files) > 20
 
 
+def test_a_size_that_cannot_be_had_is_no_error(tmp_path: Path):
+    """It is one figure among many: without it /metrics would fail just when the disk is broken."""
+    (tmp_path / "state").touch()
+    assert DeadLetters(tmp_path / "state" / "dead-letter.jsonl").size == 0
+
+
 def test_of_a_directory_that_is_not_there_nothing_is_old(tmp_path: Path):
     """Asked for before the first refusal."""
     assert deadletter.older(tmp_path / "none") == []
