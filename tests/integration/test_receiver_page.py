@@ -233,6 +233,8 @@ async def test_the_keyboard_stays_where_it_is_while_the_page_goes_on(browse):
                 await tab.until(f"document.querySelector('#pages').textContent.includes('/{n}')")
                 assert (await tab.ask("document.activeElement.textContent")).startswith(held.rstrip("0123456789"))
                 assert await tab.ask("document.activeElement.tagName") == ("TR" if n == 2 else "BUTTON")
+            widths = "[...document.querySelectorAll('#tail th')].reduce((all, one) => all + one.offsetWidth, 0)"
+            assert await tab.ask(widths) == await tab.ask("document.getElementById('tail').offsetWidth")
             assert await tab.ask("document.activeElement.ariaExpanded") == "true"
             assert "visitor" in await tab.ask("document.activeElement.nextSibling.textContent")
             assert tab.complaints == []
@@ -438,7 +440,7 @@ async def test_the_demo_is_watched_from_start_to_end(browse):
                 await check_figures(tab, true_visits(life))
                 await tab.shoot("demo-3-after")
             else:
-                moments.append(int((await tab.figures()).get("pageviews", "0").replace(",", "")))
+                moments.append(int((await tab.figures())["pageviews"].replace(",", "") or 0))
                 if len(moments) == 4:
                     await tab.shoot("demo-2-midway")
     assert (life.tally.lost, life.tally.doubled) == (0, 0)
