@@ -12,7 +12,7 @@ import gc
 import os
 import signal
 import time
-from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -72,6 +72,7 @@ class Daemon:
         self._reload_asked = asyncio.Event()
         self._forced = False
         self._told_ready = False
+        self._loop: asyncio.AbstractEventLoop | None = None
         self.reloads = Reload()
         self._pipeline: Pipeline | None = None
         self._started = time.time()
@@ -81,6 +82,7 @@ class Daemon:
 
     async def run(self) -> None:
         """Run until stopped. Raise ConfigError or StateError when it cannot start."""
+        self._loop = asyncio.get_running_loop()
         with self._signals():  # before anything is read: an edit of what was read by then is noticed
             await self._run()
 
@@ -171,11 +173,19 @@ class Daemon:
         """How many deliveries were accepted so far, by every destination together."""
         return self._pipeline.delivered if self._pipeline is not None else 0
 
-    @property
-    def bytes_read(self) -> tuple[int, int]:
-        """How many bytes were read of all the followed files, and how many there are."""
+    def show_progress(self, show: Callable[[int, int, int], object]) -> None:
+        """Have ``show`` called soon with the bytes read, the bytes that there are, and the events sent.
+
+        For other threads: they must not look at what runs themselves, since to be asked settles what was accepted.
+        """
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop has just ended
+                self._loop.call_soon_threadsafe(self._show_progress, show)
+
+    def _show_progress(self, show: Callable[[int, int, int], object]) -> None:
         files = self._pipeline.status()["files"] if self._pipeline is not None else []
-        return sum(file.get("offset", 0) for file in files), sum(file.get("size", 0) for file in files)
+        read, size = (sum(file.get(figure, 0) for file in files) for figure in ("offset", "size"))
+        show(read, size, self.events_sent)
 
     def status(self) -> dict[str, Any]:
         """Tell everything an operator asks for, as JSON-able values."""

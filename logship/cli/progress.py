@@ -50,12 +50,14 @@ def of_daemon(daemon: Daemon, *, enabled: bool) -> Iterator[None]:
     with Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False) as bar:
         task = bar.add_task("delivering", total=None, events=0)
 
-        def draw() -> None:
-            while not stop.wait(0.2):
-                read, size = daemon.bytes_read
-                bar.update(task, completed=read, total=size or None, events=daemon.events_sent)
+        def draw(read: int, size: int, events: int) -> None:
+            bar.update(task, completed=read, total=size or None, events=events)
 
-        thread = threading.Thread(target=draw, daemon=True)
+        def ask() -> None:
+            while not stop.wait(0.2):
+                daemon.show_progress(draw)
+
+        thread = threading.Thread(target=ask, daemon=True)
         thread.start()
         try:
             yield

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 import urllib.request
 from datetime import UTC, datetime
 from pathlib import Path
@@ -236,6 +237,24 @@ async def test_a_bug_beside_the_pipeline_is_told(house, monkeypatch):
             await until(lambda: running.events_sent == 1)
     (told,) = [line["task"] for line in logs if line["event"] == "daemon.stumbled"]
     assert told == "rates"
+
+
+async def test_progress_is_looked_at_by_the_loop_alone(house):
+    """Another thread may ask for it: to look settles what was accepted, and that is nobody else's business."""
+    shown = []
+
+    def show(*figures):
+        shown.append((threading.get_ident(), figures))
+
+    house.write("/page")
+    async with house.running() as running:
+        await until(lambda: running.events_sent == 1)
+        await asyncio.to_thread(running.show_progress, show)
+        await until(lambda: shown)
+        size = house.log.stat().st_size
+        assert shown == [(threading.get_ident(), (size, size, 1))]
+    daemon.Daemon(house.config).show_progress(show)
+    assert len(shown) == 1
 
 
 async def test_nothing_is_reloaded_while_it_stops(house):
