@@ -14,9 +14,6 @@ from dataclasses import dataclass
 BLOCK = 128 * 1024
 """Bytes asked for at a time: large enough that a read costs little per line, small enough to take turns."""
 
-FIRST = 32 * 1024
-"""Bytes asked for at first, then twice as many each time: of the first lines all is new, and has to be found out."""
-
 LIMIT = 1024 * 1024
 """Longest line that travels, without its end. No web server writes a longer one; a corrupt log may."""
 
@@ -41,24 +38,21 @@ class Piece:
 class Lines:
     """Cuts one file into pieces. ``offset``: the start of the next line; ``seen``: no line ends before it."""
 
-    __slots__ = ("_block", "_held", "_skipping", "cut", "offset", "seen")
+    __slots__ = ("_held", "_skipping", "cut", "offset", "seen")
 
     def __init__(self, offset: int = 0, cut: Cut | None = None) -> None:
         self.offset = self.seen = offset
         self.cut = cut
-        self._block = FIRST
         self._held = b""
         self._skipping = False
 
     def want(self) -> tuple[int, int]:
         """Return what to read next: how many bytes, and from where. Fewer mean the end of the file."""
-        return self._block, self.seen if self._skipping else self.offset + len(self._held)
+        return BLOCK, self.seen if self._skipping else self.offset + len(self._held)
 
     def feed(self, block: bytes) -> Piece | None:
         """Take the bytes that were wanted, and return a piece when a line has ended."""
-        at_end = len(block) < self._block
-        if not at_end:
-            self._block = min(self._block * 2, BLOCK)
+        at_end = len(block) < BLOCK
         if self._skipping:
             return self._skip(block)
         if not self._held and block.startswith(b"\0") and (nuls := len(block) - len(block.lstrip(b"\0"))) >= HOLE:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from logship.source.lines import BLOCK, FIRST, HOLE, LIMIT, Lines
+from logship.source.lines import BLOCK, HOLE, LIMIT, Lines
 
 
 def pieces(data, lines=None, step=BLOCK):
@@ -34,16 +34,6 @@ def test_whole_lines_and_the_rest_waits():
     assert (lines.offset, lines.seen) == (8, 11)
     assert pieces(b"one\ntwo\nthree", lines) == []
     assert [piece.data for piece in pieces(b"one\ntwo\nthree\n", lines)] == [b"three\n"]
-
-
-def test_a_file_begins_with_small_pieces():
-    """Of its first lines all is new and has to be found out, and the loop has others to serve."""
-    data = b"line\n" * 100_000
-    lengths = [len(piece.data) for piece in pieces(data)]
-    assert sum(lengths) == len(data)
-    assert lengths[0] <= FIRST
-    assert lengths[1] <= 2 * FIRST
-    assert max(lengths) > BLOCK - 5
 
 
 def test_bytes_are_not_altered():
