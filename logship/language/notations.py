@@ -291,6 +291,7 @@ def listen(text: str) -> tuple[str, int]:
     return host_name(host, text).strip("[]"), int(port)
 
 
+_LONGEST_HOST = 253  # characters
 _NO_NAME = 'holds no valid host name; letters, digits and hyphens between dots, as in "www.example.com"'
 _NO_HOST = 'holds neither a host name nor an IP address, as in "www.example.com" or "192.0.2.7"'
 
@@ -304,7 +305,7 @@ def host_name(host: str, text: str) -> str:
         return f"[{_address(host.strip('[]'), text).compressed}]"
     host = _ascii(host, text).lower().removesuffix(".")
     labels = host.split(".")
-    if len(host) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
+    if len(host) > _LONGEST_HOST or not all(_LABEL.fullmatch(label) for label in labels):
         raise MisfitError(f"{quoted(text)} {_NO_NAME}")
     return str(_address(host, text)) if labels[-1].isdigit() else host
 
@@ -317,14 +318,24 @@ def _address(address: str, text: str) -> ipaddress.IPv4Address | ipaddress.IPv6A
 
 
 def _ascii(host: str, text: str) -> str:
+    found = ascii_host(host)
+    if found is None:
+        raise MisfitError(f"{quoted(text)} {_NO_NAME}")
+    return found
+
+
+def ascii_host(host: str) -> str | None:
+    """Return a host's name as a browser sends it, each label by itself; None where one of them is none."""
     if host.isascii():
         return host
     import idna  # comes with aiohttp (yarl); its tables are large, and few need them
 
+    if len(host) > _LONGEST_HOST:
+        return None
     try:
-        return idna.encode(host, uts46=True).decode()
-    except idna.IDNAError as error:
-        raise MisfitError(f"{quoted(text)} {_NO_NAME}") from error
+        return ".".join(each if each.isascii() else idna.encode(each, uts46=True).decode() for each in host.split("."))
+    except UnicodeError:  # idna's own, and for bytes that are no text
+        return None
 
 
 def host_pattern(text: str) -> str:

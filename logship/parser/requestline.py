@@ -10,6 +10,8 @@ import re
 from socket import AF_INET6, inet_ntop, inet_pton
 from typing import NamedTuple
 
+from logship.language.notations import ascii_host
+
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _ABSOLUTE = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)(.*)", re.DOTALL)
 _COMMON = frozenset(("GET", "HEAD", "POST", "OPTIONS"))
@@ -57,7 +59,10 @@ def target_of(method: str | None, text: str | None) -> Target:
 
 
 def host_of(text: str | None) -> str | None:
-    """Return a host in lower case without port, brackets and last dot, IPv6 compressed; None for ``_``, ``-``, ""."""
+    """Return a host as browsers name it; None for ``_``, ``-``, "".
+
+    In lower case without port, brackets and last dot, IPv6 compressed, letters beyond ASCII as punycode.
+    """
     if not text or text in _NO_HOST:
         return None
     host = text.lower()
@@ -66,7 +71,7 @@ def host_of(text: str | None) -> str | None:
     elif host.count(":") == 1:
         host = host.partition(":")[0]
     host = host.removesuffix(".")
-    return None if host in _NO_HOST else host
+    return None if host in _NO_HOST else ascii_host(host) or host
 
 
 def _compressed(host: str) -> str:

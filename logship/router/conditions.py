@@ -164,11 +164,15 @@ class _Leaf(Condition):
             return False
 
         self._field.bind(see, site)(record)
-        value = None if seen[0] is None else str(seen[0])
+        value = None if seen[0] is None else _shown(seen[0])
         if self._name == "bot":
             value = value or "a person"
         asked = f"{self._name} {_any_of_words(self._values)}"
         return Finding(asked, value, self._field.bind(self._matcher.matches, site)(record))
+
+
+def _shown(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _any_of_words(values: Sequence[str]) -> str:
@@ -370,7 +374,7 @@ def _reads(*names: str) -> frozenset[str]:
 
 FIELDS: dict[str, Field] = {
     "source": Field(_reads(), matchers.exact_case, lambda matches, site: lambda record: matches(site.name)),
-    "host": Field(_reads("host"), matchers.texts, lambda matches, site: lambda r: matches(r.host or site.host)),
+    "host": Field(_reads("host"), matchers.hosts, lambda matches, site: lambda r: matches(r.host or site.host)),
     "path": Field(_reads("path"), matchers.paths, _ask_path),
     "query": Field(_reads("query"), matchers.exact_case, lambda matches, _: lambda r: matches(r.query)),
     "url": Field(_reads("scheme", "host", "path", "query"), matchers.paths, _ask_url),

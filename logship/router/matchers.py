@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from logship.language.notations import ascii_host
 from logship.linear import ExpressionError, compile_expression
 from logship.records import readable
 from logship.router import addresses, audience, globs
@@ -40,6 +41,11 @@ def texts(values: Sequence[str], dialect: globs.Dialect = "text", *, ignore_case
         tests.insert(0, _globs(patterns, dialect, ignore_case))
     groups = frozenset(name for each in expressions for name in each.groupindex)
     return Matcher(_present(globs.any_of(tests), "" in values), groups, _capturing(expressions) if groups else _nothing)
+
+
+def hosts(values: Sequence[str]) -> Matcher:
+    """Text, with letters beyond ASCII as requests have them: in punycode."""
+    return texts([value if value.startswith("re:") else ascii_host(value) or value for value in values])
 
 
 def paths(values: Sequence[str]) -> Matcher:

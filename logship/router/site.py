@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from logship.language.notations import ascii_host
 from logship.memo import Memo
 from logship.records import Record
 from logship.router import audience, event, globs, query
@@ -115,14 +116,7 @@ def _authority(host: str) -> str | None:
         return f"[{host}]" if _ADDRESS.fullmatch(host) else None
     if not _HOST.fullmatch(host):
         return None
-    return host if host.isascii() else _punycode(host)
-
-
-def _punycode(host: str) -> str | None:
-    try:
-        return host.encode("idna").decode("ascii")
-    except UnicodeError:  # bytes that are no text, or a label that no name may have
-        return None
+    return ascii_host(host)
 
 
 def _split(site: str | None) -> tuple[str, str | None, str]:

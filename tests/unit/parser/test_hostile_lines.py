@@ -179,6 +179,9 @@ def test_nginx_main_walks_the_last_field(chain, expected):
 @pytest.mark.parametrize(
     ("vhost", "host"),
     [
+        ("Straße.example:443", "xn--strae-oqa.example"),  # as browsers have it, and not strasse.example
+        ("xn--strae-oqa.example", "xn--strae-oqa.example"),
+        ("\u202e.example", "\u202e.example"),
         ("www.example.com:443", "www.example.com"),
         ("[2001:db8::80]:8443", "2001:db8::80"),
         ("xn--bcher-kva.example:80", "xn--bcher-kva.example"),

@@ -16,6 +16,7 @@ CASES = [
     ("host: example.com", {}, True),
     ("host: '*.example.com'", {"host": "a.b.example.com"}, True),
     ("host: '*.Example.com'", {"host": "example.com"}, False),
+    ("host: '*.straße.example'", {"host": "www.xn--strae-oqa.example"}, True),
     ("path: /admin/**", {"path": "/admin/x"}, True),
     ("path: /Admin/**", {"path": "/admin/x"}, False),
     ("path: /über/*", {"path": "/%C3%BCber/x"}, True),
