@@ -279,7 +279,7 @@ class Daemon:
             except LogshipError as error:
                 self._refused(error)
             except Exception as error:  # a bug of ours: it must not be the end of all reloads
-                log.exception("config.stumbled")
+                log.exception("config.reload_failed")
                 self._refused(
                     LogshipError(f"{self.config}: unexpected {type(error).__name__}; the log has the details")
                 )
@@ -310,7 +310,7 @@ class Daemon:
     def _keep_what_needs_restart(self, running: Settings, loaded: Settings) -> Settings:
         for name in _NEEDS_RESTART:
             if getattr(running, name) != getattr(loaded, name):
-                log.warning("config.needs_restart", key=name, help="the rest of the change applies now")
+                log.warning("config.needs_restart", key=name, help="restart to apply it; all other changes apply now")
         return replace(loaded, **{name: getattr(running, name) for name in _NEEDS_RESTART})
 
     def _accepted(self, loaded: Settings, changes: Sequence[str] = ()) -> None:
@@ -329,7 +329,7 @@ class Daemon:
         self.metrics.reloads.labels("refused").inc()
         self.metrics.reload_success.set(0)
         for problem in problems:
-            log.error("config.refused", problem=str(problem), help="the old plan runs on")
+            log.error("config.refused", problem=str(problem), help="the previous configuration stays in use")
 
 
 def _beside(name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -341,7 +341,7 @@ def _beside(name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
 
 def _tell_of_a_bug(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (error := task.exception()) is not None:
-        log.error("daemon.stumbled", task=task.get_name(), exc_info=error)
+        log.error("daemon.task_failed", task=task.get_name(), exc_info=error)
 
 
 def _with_consequence(change: str) -> str:

@@ -117,7 +117,7 @@ def _rotate(path: Path, descriptor: int) -> bool:
             last = max(map(_number, (each.name for each in older(path.parent))), default=0)
             new = path.with_name(f"dead-letter.{last + 1}.jsonl")
             os.rename(path, new)
-            log.warning("dead_letter.rotated", path=str(new), bytes=there.st_size, help="replay or remove it some day")
+            log.warning("dead_letter.rotated", path=str(new), bytes=there.st_size, help="replay it or remove it")
             return True
     return False
 

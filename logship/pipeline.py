@@ -111,7 +111,7 @@ class Pipeline:
     def apply(self, plan: Plan) -> None:
         """Swap the plan between two chunks. Offsets, open files and queued events live on.
 
-        ConfigError: it could not be activated (a certificate went away since it was checked); the old plan runs on.
+        Raise ConfigError if it cannot be activated (a certificate vanished since the check); the old plan stays.
         """
         wanted = {settings.name: settings for settings in plan.settings.destinations}
         sieves = self._make_sieves(plan)

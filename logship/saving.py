@@ -57,7 +57,8 @@ class Saving:
     def _failed(self, error: OSError) -> None:
         self._metrics.checkpoints.labels("failed").inc()
         if self.succeeded or self._throttle.allows("checkpoint"):
-            log.error("checkpoint.failed", error=str(error), help="delivery goes on; a crash now would send again")
+            help_ = "delivery goes on; after a crash now, some events would be sent again"
+            log.error("checkpoint.failed", error=str(error), help=help_)
         self.succeeded = False
 
     def _saved(self) -> None:

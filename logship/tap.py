@@ -93,7 +93,7 @@ class Tap:
         try:
             listening = _listen(state_dir)
         except OSError as error:
-            log.warning("tap.unavailable", error=error.strerror, help="logship tap will not work; all else does")
+            log.warning("tap.unavailable", error=error.strerror, help="logship tap will not work, all else will")
             yield
             return
         server = await asyncio.start_unix_server(self._welcome, sock=listening, limit=_WISH)

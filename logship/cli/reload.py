@@ -43,7 +43,7 @@ def command(config: Path, timeout: float) -> None:
         raise click.ClickException(f"the daemon (pid {before['pid']}) did not answer within {timeout:g} s")
     if reload["problems"]:
         raise click.ClickException(
-            "the configuration was refused, the old one runs on:\n" + "\n".join(reload["problems"])
+            "the configuration was refused, the previous one stays in use:\n" + "\n".join(reload["problems"])
         )
     for change in reload["changes"] or _nothing_since(before["reload"]):
         click.echo(clean(change))

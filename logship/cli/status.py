@@ -137,7 +137,7 @@ def _state(status: Mapping[str, Any]) -> tuple[str, str]:
 def _reload(reload: Mapping[str, Any]) -> Iterator[str]:
     ago = duration(time.time() - reload["at"])
     if reload["problems"]:
-        yield f"[red]configuration refused {ago} ago, the old one runs on:[/]"
+        yield f"[red]configuration refused {ago} ago, the previous one stays in use:[/]"
         yield from (f"[red]  {_text(problem)}[/]" for problem in reload["problems"])
     elif reload["changes"]:
         yield f"configuration read again {ago} ago:"

@@ -247,7 +247,7 @@ class Lane:
 
     def _stumbled(self, error: Exception) -> Verdict:
         """Make a bug of ours an attempt that failed: a lane that dies takes its visitors' events with it."""
-        log.exception("lane.stumbled")
+        log.exception("lane.failed")
         self._line.close()
         return TryAgain(f"unexpected: {type(error).__name__}", ambiguous=self.busy)
 

@@ -256,10 +256,6 @@ class Optional(Kind):
         return [("", self.kind)]
 
 
-def _silent(spot: Spot) -> Spot:
-    return Spot(Reading(spot.reading.env, spot.reading.root), spot.where, spot.node)
-
-
 class Table(Kind):
     """A mapping whose keys the user names; read as a dict."""
 

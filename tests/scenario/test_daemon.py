@@ -232,10 +232,10 @@ async def test_a_bug_beside_the_pipeline_is_told(house, monkeypatch):
     monkeypatch.setattr(daemon.Rates, "note", note)
     with capture_logs() as logs:
         async with house.running() as running:
-            await until(lambda: any(line["event"] == "daemon.stumbled" for line in logs))
+            await until(lambda: any(line["event"] == "daemon.task_failed" for line in logs))
             house.write("/page")
             await until(lambda: running.events_sent == 1)
-    (told,) = [line["task"] for line in logs if line["event"] == "daemon.stumbled"]
+    (told,) = [line["task"] for line in logs if line["event"] == "daemon.task_failed"]
     assert told == "rates"
 
 

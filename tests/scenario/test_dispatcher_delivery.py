@@ -935,7 +935,7 @@ async def test_a_lane_survives_a_bug(api: Api, desk: Open, monkeypatch: pytest.M
             await it.destination.add([delivery(1), delivery(2)])
             await it.settled(2)
         assert api.serials() == [1, 2]
-        assert Counter(entry["event"] for entry in logs)["lane.stumbled"] == 2
+        assert Counter(entry["event"] for entry in logs)["lane.failed"] == 2
 
 
 async def test_secrets_and_visitors_never_reach_the_log(api: Api, desk: Open) -> None:
