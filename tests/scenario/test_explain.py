@@ -239,6 +239,7 @@ def test_a_line_is_followed_through_every_rule(log):
     """Each rule in order with its conditions, up to the one that took it, and the request."""
     told = explain(*NO_FILE, "--line", 1, log).stdout
     assert re.search(r"- pageviews/method: does not apply\n\s+no: not that method is GET \(it is GET\)", told)
+    assert "no: prefetch is true (it is false)" in told
     assert "- pageviews: sent as pageview to plausible" in told
     assert "POST https://plausible.io/api/event" in told
     dropped = explain(*NO_FILE, "--line", 2, log).stdout
