@@ -1,4 +1,4 @@
-"""`logship explain`: what each line of a log would become, and why, and what it all comes to. Sends nothing."""
+"""`logship explain`: what each line of a log would become, why, and what it all adds up to. Sends nothing."""
 
 from __future__ import annotations
 
@@ -8,30 +8,24 @@ import shutil
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import click
 import orjson
-import yaml
 
-from logship import compressed, plan
-from logship.cli import progress, table
+from logship import plan
+from logship.cli import logfile, progress, table, unconfigured
 from logship.cli.main import config_option
 from logship.environment import Variables
-from logship.errors import ConfigError, LogshipError, Problem
+from logship.errors import LogshipError
 from logship.explain import blocks, foreseen, lines, page, survey, text, way
 from logship.explain.lines import Describe, Explained
 from logship.explain.survey import Survey
-from logship.parser import detect, formats
-from logship.parser.fields import FormatError
 from logship.plan import Plan, SourcePlan
-from logship.settings import loader
 from logship.source import paths
 
 _TASTE = 20  # lines shown one by one on a terminal, before the report; a pipe gets them all
-_SAMPLE = 1 << 16
 _WIDTH = 120  # of a report that goes to a pipe or a file
-_STAND_IN = "https://example.com"
 _TONES: dict[str, dict[str, Any]] = {
     "title": {"bold": True},
     "good": {"fg": "green"},
@@ -39,11 +33,6 @@ _TONES: dict[str, dict[str, Any]] = {
     "warn": {"fg": "yellow"},
     "soft": {"dim": True},
 }
-_OPTIONS = (
-    ("sources[0].format", "--format"),
-    ("sources[0].site", "--site"),
-    ("sources[0].client_ip", "--trusted-proxy"),
-)
 
 
 @click.command(
@@ -89,7 +78,7 @@ def command(
     """
     if format_ is not None or site is not None or proxies or _no_file(ctx, config):
         log = log or "-"
-        built = _without_file(log, format_ or "auto", site, proxies)
+        built = unconfigured.plan_of(log, format_ or "auto", site, proxies)
     else:
         built = plan.load(config, Variables())
     chosen = _choose(built, log, source)
@@ -97,7 +86,7 @@ def command(
     describe = lines.describer(built.settings.destinations)
     quiet = log == "-" or (sys.stdout.isatty() and not only_summary)
     sums, troubles = None, list[str]()
-    with _open(log) as stream, progress.of_file(stream, enabled=not quiet) as watched:
+    with logfile.open_log(log) as stream, progress.of_file(stream, enabled=not quiet) as watched:
         found = _until_broken(blocks.blocks(watched, chosen.settings.wrapper, live=log == "-"), troubles)
         if number is not None:
             _follow(found, chosen, number, describe, as_json=as_json)
@@ -108,69 +97,17 @@ def command(
             sums = _survey(found, chosen, describe, only_sums=only_summary or html is not None)
             understood = bool(sums.formats) or not sums.lines
     if sums is not None:
-        _report(sums, _name(log), html, as_json=as_json)
+        _report(sums, logfile.name(log), html, as_json=as_json)
     if troubles:
-        raise LogshipError(f"{_name(log)} was read only so far: {troubles[0]}")
+        raise LogshipError(f"{logfile.name(log)} was read only so far: {troubles[0]}")
     if not understood:
         sys.exit(1)
 
 
 def _no_file(ctx: click.Context, config: Path) -> bool:
-    """Tell whether nobody named a configuration, and none is where it would be."""
+    """Tell whether no configuration was named, and there is none in the default place."""
     named = ctx.get_parameter_source("config") is not click.core.ParameterSource.DEFAULT
     return not named and "LOGSHIP_CONFIG" not in os.environ and not config.exists()
-
-
-def _without_file(log: str, format_: str, site: str | None, proxies: tuple[str, ...]) -> Plan:
-    """Compile what a minimal file would hold. Without a site, one stands in where the lines do not carry theirs."""
-    if site is None and not _has_hosts(log, format_):
-        site = _STAND_IN
-        click.echo(f"logship: {_STAND_IN} stands in for your site; name it with --site", err=True)
-    source: dict[str, object] = {"path": str(Path(log).absolute()), "format": _given(format_)}
-    if site is not None:
-        source["site"] = site
-    if proxies:
-        source["client_ip"] = {"trusted_proxies": list(proxies)}
-    # JSON is YAML: the options are validated by the same walk, with the same messages.
-    loaded, problems = loader.read(orjson.dumps({"sources": [source]}).decode(), "", os.environ)
-    faults = [problem for problem in problems if not problem.warning]
-    try:
-        if not faults:
-            return plan.build(loaded)
-    except ConfigError as error:
-        faults = list(error.problems)
-    raise click.UsageError("\n".join(f"{_option(problem)}: {problem.message}" for problem in faults))
-
-
-def _given(text: str) -> Any:
-    """Return a format as a configuration would have it: a text, or what stands in braces, `{json: {...}}`."""
-    if not text.lstrip().startswith("{"):
-        return text
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
-        return text
-
-
-def _option(problem: Problem) -> str:
-    return next((option for where, option in _OPTIONS if problem.where.startswith(where)), problem.where)
-
-
-def _has_hosts(log: str, format_: str) -> bool:
-    if format_ == "auto" and log == "-":
-        return False
-    if format_ != "auto":
-        return _tells_hosts(format_)
-    with _open(log) as stream:
-        found = detect.detect(stream.read(_SAMPLE).split(b"\n")[:-1]).format
-    return found is not None and "host" in found.facts
-
-
-def _tells_hosts(format_: str) -> bool:
-    try:
-        return "host" in formats.compile(_given(format_)).facts
-    except FormatError:  # reported when the settings are read
-        return True
 
 
 def _choose(built: Plan, log: str, name: str | None) -> SourcePlan:
@@ -186,7 +123,7 @@ def _choose(built: Plan, log: str, name: str | None) -> SourcePlan:
 
 
 def _own_log(source: SourcePlan) -> str:
-    """Return what to read where no log is named: what is piped in, else the source's newest file."""
+    """Return what to read if no log is named: what is piped in, else the source's newest file."""
     if not sys.stdin.isatty():
         return "-"
     found = paths.find([source.followed(once=False)]).matches
@@ -195,35 +132,16 @@ def _own_log(source: SourcePlan) -> str:
     return max((match.path for match in found), key=os.path.getmtime)
 
 
-def _open(log: str) -> BinaryIO:
-    """Open the log, or standard input; compressed ones are recognised by their first bytes."""
-    if log == "-":
-        return compressed.reader(sys.stdin.buffer)
-    path = Path(log)
-    if not path.is_file() and not path.is_fifo():
-        raise LogshipError(
-            f"{log} is {'a directory' if path.is_dir() else 'no file'}; name an access log, or - for stdin"
-        )
-    try:
-        return compressed.reader(path.open("rb"))
-    except OSError as error:
-        raise LogshipError(f"{log} cannot be read: {error.strerror}") from error
-
-
 def _until_broken(found: Iterator[bytes], troubles: list[str]) -> Iterator[bytes]:
-    """Yield blocks up to where no more can be read, as of a compressed log that is cut; note why."""
+    """Yield blocks until no more can be read, as in a truncated compressed log; note why."""
     try:
         yield from found
     except OSError as error:
         troubles.append(error.strerror or str(error))
 
 
-def _name(log: str) -> str:
-    return "standard input" if log == "-" else log
-
-
 def _print_json(found: Iterable[bytes], source: SourcePlan, describe: Describe) -> bool:
-    """Print an object a line; return whether there is a format that fits, or nothing at all."""
+    """Print an object per line; return whether a format fits, or the log is empty."""
     explainer, output, is_empty = lines.Explainer(source), sys.stdout.buffer, True
     for block in found:
         is_empty = False
@@ -234,7 +152,7 @@ def _print_json(found: Iterable[bytes], source: SourcePlan, describe: Describe) 
 
 
 def _survey(found: Iterable[bytes], source: SourcePlan, describe: Describe, *, only_sums: bool) -> Survey:
-    """Sum up the log; print its lines one by one on the way, unless the sums alone are wanted."""
+    """Sum up the log; print its lines on the way, unless only the sums are wanted."""
     surveyor, explainer = survey.Surveyor(source, foreseen.foresight()), lines.Explainer(source)
     left = 0 if only_sums else _TASTE if sys.stdout.isatty() else sys.maxsize
     for block in found:
@@ -280,7 +198,7 @@ def _follow(found: Iterable[bytes], source: SourcePlan, number: int, describe: D
 
 
 def _print(line: text.Line) -> None:
-    """Print spans as a line, coloured on a terminal. Whatever a stranger wrote into the log is shown as text."""
+    """Print spans as a line, coloured on a terminal. What strangers wrote into the log is shown as text."""
     plain = not sys.stdout.isatty() or "NO_COLOR" in os.environ
     spans = [(table.clean(words), _TONES.get(tone)) for words, tone in line]
     styled = "".join(words if plain or tones is None else click.style(words, **tones) for words, tones in spans)
@@ -292,10 +210,10 @@ def _width() -> int:
 
 
 def _write(path: Path, content: str) -> None:
-    """Write the page, over an earlier one perhaps, and never over anything else: it might be the log."""
+    """Write the page. It may replace an earlier one, but nothing else: that might be the log."""
     try:
         if path.exists() and not path.read_bytes().startswith(page.BEGINNING.encode()):
-            raise LogshipError(f"{path} is there and is no earlier report; name another file")
+            raise LogshipError(f"{path} exists and is no earlier report; name another file")
         with contextlib.closing(path.open("w", encoding="utf-8")) as file:
             file.write(content)
     except OSError as error:

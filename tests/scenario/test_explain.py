@@ -260,7 +260,7 @@ def test_a_page_is_written_over_an_earlier_one_and_over_nothing_else(log, tmp_pa
     assert page.read_text().startswith("<!doctype html>")
     before = log.read_bytes()
     refused = explain(*NO_FILE, "--html", log, "-", stdin=before, code=None)
-    assert str(refused.exception) == f"{log} is there and is no earlier report; name another file"
+    assert str(refused.exception) == f"{log} exists and is no earlier report; name another file"
     assert log.read_bytes() == before
     nowhere = explain(*NO_FILE, "--html", tmp_path / "none/r.html", log, code=None)
     assert str(nowhere.exception).endswith("none/r.html cannot be written: No such file or directory")
