@@ -27,7 +27,7 @@ def start(place: Path, *options: str, columns: int = 100, **more) -> subprocess.
 
 def ended(process: subprocess.Popen[str], said: str = "") -> str:
     """Wait for a good end and return all it said."""
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=300)
     assert process.returncode == 0, said + out + err
     assert not err
     return said + out
