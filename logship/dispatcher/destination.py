@@ -332,6 +332,8 @@ class Destination:
             self._room.set()
         if not self._held:
             self._settled.set()
+        if outcome is Outcome.DELIVERED:
+            self._terms.taken += 1
         self._acknowledge(deliveries, outcome)
 
     def _acknowledge(self, deliveries: Sequence[Delivery], outcome: Outcome) -> None:

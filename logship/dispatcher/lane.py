@@ -44,6 +44,7 @@ class Terms:
     gate_changed: Callable[[], None]
     clock: Callable[[], float]
     random: Callable[[], float]
+    taken: int = 0  # grows while events are accepted
 
 
 Visitor = tuple[str, str]
@@ -56,6 +57,7 @@ class _Aside:
     deliveries: deque[Delivery]
     not_before: float
     failures: int
+    taken: int
     grave: Refused | TryAgain | None
     disliked: bool
 
@@ -72,6 +74,7 @@ class Lane:
         self._turn: float | None = None  # the moment that the pace gave to the event at the head
         self._grave: Refused | TryAgain | None = None  # why the event at the head goes to the dead letters
         self._failures = 0
+        self._taken = 0  # what `Terms.taken` was when the event at the head failed last
         self._disliked = False  # the event at the head was answered as if the destination were set up wrong
         self._aside: dict[Visitor, _Aside] = {}
         self._leaving = False
@@ -164,7 +167,7 @@ class Lane:
             return False
         own = deque(each for each in self.queue if _visitor(each) == visitor)
         self.queue = deque(each for each in self.queue if _visitor(each) != visitor)
-        self._aside[visitor] = _Aside(own, self.not_before, self._failures, self._grave, self._disliked)
+        self._aside[visitor] = _Aside(own, self.not_before, self._failures, self._taken, self._grave, self._disliked)
         self._start_afresh()
         return True
 
@@ -172,7 +175,7 @@ class Lane:
         back = self._aside.pop(visitor)
         self.queue.extendleft(reversed(back.deliveries))
         self._failures, self._grave, self._disliked = back.failures, back.grave, back.disliked
-        self.not_before = back.not_before
+        self._taken, self.not_before = back.taken, back.not_before
 
     def _until_due(self, wait: float) -> float:
         """Return seconds to wait for, or less when somebody who stands aside is due before."""
@@ -272,7 +275,9 @@ class Lane:
     def _note(self, verdict: Verdict) -> None:
         """Decide what follows from a verdict that did not deliver; `_step` then does it."""
         terms, now = self._terms, self._terms.clock()
+        others_were_taken = self._failures > 0 and terms.taken != self._taken
         self._failures += 1
+        self._taken = terms.taken
         match verdict:
             case Refused():
                 self._passed()
@@ -280,8 +285,8 @@ class Lane:
             case TryAgain(ambiguous=True) if not terms.retry.ambiguous:
                 terms.gate.failed(self, now)
                 self._grave = verdict
-            case TryAgain(after=None) if self._failures > 1 and terms.gate.calm:
-                # Others are taken: the API stumbles over what this one holds, and that is no sign of its being down.
+            case TryAgain(after=None) if others_were_taken and terms.gate.cause is None:
+                # The API stumbles over what this one holds: that is no sign of its being down.
                 self.not_before = now + backoff(self._failures, terms.retry, terms.random)
             case TryAgain():
                 self._failed(now, verdict.after)
