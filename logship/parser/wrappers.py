@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import accumulate
+from io import BytesIO
+from itertools import accumulate, islice
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -20,7 +21,7 @@ Cut = Callable[[bytes], int]
 Unwrap = Callable[[bytes], bytes | Unparsed]
 UnwrapAll = Callable[[Sequence[bytes]], Sequence[bytes] | None]
 
-_AND_NEWLINE = (1).__add__
+_BUT_LAST_BYTE: Callable[[bytes], bytes] = itemgetter(slice(-1))
 KINDS = ("auto", "none", "docker", "cri", "syslog")
 _CUTTING = frozenset(("cri", "docker", "auto"))  # whose lines may come in parts
 DOCKER = b'{"log"'  # how each line of Docker's begins
@@ -101,12 +102,11 @@ def some_at_a_time(kind: str, data: bytes, start: int, most: int) -> Iterator[tu
         for at in range(0, len(found), most):
             yield starts[at : at + most], found[at : at + most]
         return
-    left: bytes | None = data
-    while left is not None:
-        starts, found, left = _first(left, start, most)
-        yield starts, found
-        if left is not None:
-            start = starts[-1] + len(found[-1]) + 1
+    stream = BytesIO(data)
+    while found := list(islice(stream, most)):
+        starts, lines = _stripped(found, start)
+        start = starts[-1] + len(found[-1])
+        yield starts, lines
 
 
 def _docker(line: bytes) -> bytes | Unparsed:
@@ -204,28 +204,28 @@ _HEAD: Callable[[bytes], bytes] = itemgetter(slice(len(DOCKER)))
 
 def _are_bare(lines: Sequence[bytes]) -> bool:
     """Tell quickly of most logs' lines that nothing surrounds them."""
-    if DOCKER in map(_HEAD, lines):
+    firsts = set(map(_FIRST_BYTE, lines))
+    if not _LETTERS.isdisjoint(firsts) or (DOCKER[:1] in firsts and DOCKER in map(_HEAD, lines)):
         return False
     if b"-" in b"".join(map(_FIFTH_BYTE, lines)):  # they begin with a date, as many formats of one's own do
         text = b"".join(lines)
-        if b" stdout " in text or b" stderr " in text or b": " in text:
-            return False
-    return _LETTERS.isdisjoint(map(_FIRST_BYTE, lines))
+        return not (b" stdout " in text or b" stderr " in text or b": " in text)
+    return True
 
 
 def _physical(data: bytes, start: int = 0) -> tuple[list[int], list[bytes]]:
-    starts, found, _ = _first(data, start)
-    return starts, found
+    return _stripped(BytesIO(data).readlines(), start)  # looks for newlines four times as fast as `bytes.split`
 
 
-def _first(data: bytes, start: int, most: int = -1) -> tuple[list[int], list[bytes], bytes | None]:
-    """Return the first lines and where they start, and what is left; None: nothing."""
-    found = data.split(b"\n", most)
-    left = found.pop() if len(found) > most > 0 or not found[-1] else None
+def _stripped(found: list[bytes], start: int) -> tuple[list[int], list[bytes]]:
+    """Return where lines start, and the lines without their newlines, which only the last may be without."""
     # Every line of every log comes through here; iterators of C cost half of what a loop does.
-    starts = list(accumulate(map(_AND_NEWLINE, map(len, found)), initial=start))
+    starts = list(accumulate(map(len, found), initial=start))
     starts.pop()
-    return starts, found, left or None
+    lines = list(map(_BUT_LAST_BYTE, found))
+    if found and found[-1][-1:] != b"\n":
+        lines[-1] = found[-1]
+    return starts, lines
 
 
 class _Part(NamedTuple):
