@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 
 from logship.parser import times
 from logship.parser.fields import Field, FormatError, Piece, joined
@@ -18,6 +19,7 @@ _DIRECTIVE = re.compile(r"%(?:(%)|([!<>0-9,]*)(?:\{([^}]*)\})?([!<>0-9,]*)(\^?[A
 _WHOLE = re.compile(
     r"""LogFormat\s+(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)'|([^\s"']\S*))\s*(\S+)?\s*""", re.DOTALL | re.IGNORECASE
 )
+_AT_TIMES = 4  # added to the rank of what is logged for some statuses alone: `%400,501{User-Agent}i`
 _ESCAPE = re.compile(r"\\([\"'\\trn])")
 _LETTERS = {"t": "\t", "r": "\r", "n": "\n"}
 
@@ -131,11 +133,20 @@ def _field(match: re.Match[str]) -> tuple[Piece, ...]:
     percent, before, argument, after, letter = match.groups()
     if percent:
         return (b"%",)
+    pieces = _meant(match, before + after, argument, letter)
+    if not re.search(r"\d", before + after):
+        return pieces
+    return tuple(replace(each, rank=each.rank + _AT_TIMES) if isinstance(each, Field) else each for each in pieces)
+
+
+def _meant(match: re.Match[str], modifiers: str, argument: str | None, letter: str) -> tuple[Piece, ...]:
     special = _ARGUMENTS.get(letter)
     if special is not None and (argument is not None or letter == "t"):
         return special(argument or "")
-    if letter == "s" and "<" in before + after:
-        return (Field("original_status", "status", "status", 1),)
+    if letter == "s" and "<" in modifiers:
+        return (Field("original_status", "status", "status", 2),)
+    if letter == "s" and ">" not in modifiers:  # the original request's, too: of one that was redirected inside
+        return (replace(_LETTER_FIELDS["s"], rank=1),)
     known = _LETTER_FIELDS.get(letter)
     if known is None:
         raise FormatError(f"LogFormat: {match[0]} is no directive of mod_log_config")

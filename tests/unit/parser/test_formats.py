@@ -305,3 +305,12 @@ def test_seconds_and_their_fraction_are_one_time():
     found = parse('%h [%{sec}t.%{usec_frac}t] "%r"', b'203.0.113.7 [1760104536.250000] "GET /p HTTP/1.1"')
     assert found.time == 1760104536.25
     assert parse('%h [%{sec}t] "%r"', b'203.0.113.7 [1760104536] "GET /p HTTP/1.1"').time == 1760104536.0
+
+
+def test_what_apache_logs_at_times_alone_is_not_believed_before_what_it_logs_always():
+    """The first User-Agent of the format is that of errors only: every other visitor was a machine without a name."""
+    here = record.Parser(
+        formats.compile('%h %t "%400,501{User-Agent}i" "%r" %s %>s "%{User-Agent}i"'), client.ClientRule([])
+    )
+    read = here.parse(b'203.0.113.7 [10/Oct/2025:13:55:36 +0000] "-" "GET /p HTTP/1.1" 301 200 "Firefox"')
+    assert (read.user_agent, read.status) == ("Firefox", 200)
