@@ -18,7 +18,7 @@ from logship.source.siblings import Id, Listing
 
 _SETTLED = 2_000_000_000  # ns: two changes within a tick of the kernel's clock leave the same time
 
-_Times = dict[str, tuple[int, ...]]
+_Times = dict[str, tuple[int, int, int, int]]
 
 
 class Survey:
@@ -32,7 +32,7 @@ class Survey:
     def __init__(
         self, trust: Callable[[Iterable[str]], set[str]] = mounts.trusted, now: Callable[[], int] = time.time_ns
     ) -> None:
-        self.trusted: set[str] = set()  # directories of the last survey
+        self.trusted: dict[str, int] = {}  # directories of the last survey, and their devices
         self._trust = trust
         self._now = now
         self._found = Found()
@@ -47,11 +47,11 @@ class Survey:
         began = self._now()
         found = paths.find(sources)
         grown = _grown(known)
-        self.trusted = self._trust(found.directories)
-        if not grown and self.trusted == found.directories and _is_told_by_directories(sources, found):
-            times = _times(found.directories)
-            if times and all(max(each[2:]) < began - _SETTLED for each in times.values()):
-                self._times = times
+        times = _times(self._trust(found.directories))
+        self.trusted = {each: device for each, (device, *_) in times.items()}
+        settled = all(max(each[2:]) < began - _SETTLED for each in times.values())
+        if settled and not grown and times.keys() == found.directories and _is_told_by_directories(sources, found):
+            self._times = times
         self._found, self._sources = found, sources
         return found, grown
 
@@ -63,15 +63,13 @@ def _is_told_by_directories(sources: Sequence[Followed], found: Found) -> bool:
     return plain and not found.troubles and not found.linked
 
 
-def _times(directories: Iterable[str]) -> _Times | None:
-    """Return who lies at each path, and since when; None: one cannot be looked at."""
+def _times(directories: Iterable[str]) -> _Times:
+    """Return who lies at each path that can be looked at, and since when."""
     times: _Times = {}
-    try:
-        for each in directories:
+    for each in directories:
+        with suppress(OSError):
             seen = os.stat(each)
             times[each] = seen.st_dev, seen.st_ino, seen.st_mtime_ns, seen.st_ctime_ns
-    except OSError:
-        return None
     return times
 
 

@@ -478,7 +478,7 @@ class Tailer:
         now = self._swept = self._clock()
         self._open.starved = False
         all_of_them |= not self._wakeup.works
-        watched = {each for each in self._survey.trusted if self._wakeup.is_armed(each)}
+        watched = {each: on for each, on in self._survey.trusted.items() if self._wakeup.is_armed(each)}
         due = [trail for trail in self._trails.values() if all_of_them or trail.rests_until <= now]
         for number, trail in enumerate(due, start=1):
             if not number % _AT_A_TIME:
@@ -486,7 +486,8 @@ class Tailer:
             seen = self._glance(trail)
             if not seen:
                 self._look_into(trail)
-            told = seen and stat.S_ISREG(seen.st_mode) and trail.path.rpartition("/")[0] in watched
+            # A file may be a mount point: what is changed on the other side gives no event here.
+            told = seen and stat.S_ISREG(seen.st_mode) and watched.get(trail.path.rpartition("/")[0]) == seen.st_dev
             trail.rests_until = now + self._timing.rest if told else 0.0
 
     def _glance(self, trail: Trail) -> os.stat_result | None:

@@ -1,6 +1,6 @@
 """The other goals: latency, idle cost, start, formats, and what grows as files, rules and connections do.
 
-    python -m tests.bench.goals [--write]
+    python -m tests.bench.goals [--write] [--only idle]
 
 Growth is also drawn, into bench/growth.svg.
 
@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -277,34 +277,66 @@ def _cost(run: programs.Run) -> str:
     return f"{of['lines_per_s']:,.0f} lines/s, {of['cpu_us_per_line']:.1f} µs/line, {of['peak_memory_mb']:.0f} MB"
 
 
-def measure(root: Path) -> Iterator[Figure]:
-    """Measure everything, one thing after the other."""
-    fresh = (Path(tempfile.mkdtemp(dir=root)) for _ in iter(int, 1))
+Fresh = Iterator[Path]
+"""Directories, each of them new."""
+
+
+def _starts(fresh: Fresh) -> Iterator[Figure]:
     yield start_to_ready(next(fresh))
     yield help_page(next(fresh))
+
+
+def _latencies(fresh: Fresh) -> Iterator[Figure]:
     yield asyncio.run(latency(next(fresh)))
     yield asyncio.run(latency(next(fresh), 2000, _BUSY_GAPS))
+
+
+def _idles(fresh: Fresh) -> Iterator[Figure]:
     yield idle(next(fresh))
     yield idle(next(fresh), files=1000)
-    with target.nginx(next(fresh)) as nginx:
-        yield from formats(next(fresh), nginx)
-        yield from growth(next(fresh), nginx)
+
+
+def _with_nginx(figures: Callable[[Path, target.Target], Iterator[Figure]]) -> Callable[[Fresh], Iterator[Figure]]:
+    def measured(fresh: Fresh) -> Iterator[Figure]:
+        with target.nginx(next(fresh)) as nginx:
+            yield from figures(next(fresh), nginx)
+
+    return measured
+
+
+PARTS: Mapping[str, Callable[[Fresh], Iterator[Figure]]] = {
+    "start": _starts,
+    "latency": _latencies,
+    "idle": _idles,
+    "formats": _with_nginx(formats),
+    "growth": _with_nginx(growth),
+}
+
+
+def measure(root: Path, parts: Iterable[str] = tuple(PARTS)) -> Iterator[Figure]:
+    """Measure these, one thing after the other."""
+    fresh = (Path(tempfile.mkdtemp(dir=root)) for _ in iter(int, 1))
+    for each in parts:
+        yield from PARTS[each](fresh)
 
 
 def main() -> int:
     """Print each figure as soon as it is known."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.goals", description=__doc__)
     parser.add_argument("--write", action="store_true", help="put the figures into tests/bench/README.md")
+    parser.add_argument("--only", choices=PARTS, help="measure this part, and write nothing")
     options = parser.parse_args()
     lines = ["| what | measured | goal |", "|---|---|---|"]
     drawn: dict[str, list[tuple[str, float]]] = {}
     with tempfile.TemporaryDirectory(prefix="logship-bench-") as scratch:
-        for figure in measure(Path(scratch)):
+        for figure in measure(Path(scratch), [options.only] if options.only else PARTS):
             lines.append(f"| {figure.name} | {figure.value} | {figure.goal} |")
             print(lines[-1], flush=True)
             if figure.run is not None:
                 point = (f"{figure.at:,}", figure.run.figures["lines_per_s"])
                 drawn.setdefault(f"lines/s by number of {figure.of}", []).append(point)
+    if options.only:
+        return 0
     plots.write(_ROOT / "bench" / "growth.svg", drawn)
     if options.write:
         report.write_figures(_README, "\n".join(lines), "goals")

@@ -144,6 +144,15 @@ async def test_a_file_system_that_is_not_trusted_is_looked_at_each_second(tail, 
     assert await notice(tail, after=1.0) == ["a line"]
 
 
+async def test_a_file_from_another_device_is_looked_at_each_second(tail, log):
+    """It was mounted on its own, as containers do: who writes to it may be on the other side."""
+    await settle(tail)
+    tail.tailer._survey.trusted = {str(log.parent): log.stat().st_dev + 1}
+    await notice(tail, after=5.0)
+    add(log, "a line")
+    assert await notice(tail, after=1.0) == ["a line"]
+
+
 async def test_a_link_is_looked_at_each_second(follow, log, tmp_path, trusted):
     """Its target may be swapped in a directory that tells nobody."""
     (tmp_path / "links").mkdir()
