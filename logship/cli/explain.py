@@ -84,6 +84,10 @@ def command(
     chosen = _choose(built, log, source)
     log = log or _own_log(chosen)
     describe = lines.describer(built.settings.destinations)
+    if html is not None:
+        if number is not None or (as_json and not only_summary):
+            raise click.UsageError("--html shows the summary: leave out --line and --json, or add --summary to --json")
+        _check(html)  # now, rather than after a long log
     quiet = log == "-" or (sys.stdout.isatty() and not only_summary)
     sums, troubles = None, list[str]()
     with logfile.open_log(log) as stream, progress.of_file(stream, enabled=not quiet) as watched:
@@ -209,11 +213,19 @@ def _width() -> int:
     return max(60, shutil.get_terminal_size().columns) if sys.stdout.isatty() else _WIDTH
 
 
-def _write(path: Path, content: str) -> None:
-    """Write the page. It may replace an earlier one, but nothing else: that might be the log."""
+def _check(path: Path) -> None:
     try:
+        path.parent.stat()
         if path.exists() and not path.read_bytes().startswith(page.BEGINNING.encode()):
             raise LogshipError(f"{path} exists and is no earlier report; name another file")
+    except OSError as error:
+        raise LogshipError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def _write(path: Path, content: str) -> None:
+    """Write the page. It may replace an earlier one, but nothing else: that might be the log."""
+    _check(path)
+    try:
         with contextlib.closing(path.open("w", encoding="utf-8")) as file:
             file.write(content)
     except OSError as error:

@@ -113,7 +113,8 @@ def _title(text: str) -> Line:
 
 
 def _head(survey: Survey, name: str) -> Iterator[Line]:
-    yield ((f"{name}: ", "title"), (f"{counted(survey.lines, 'line')}, {survey.written_in}", ""))
+    written_in = (survey.written_in,) if survey.lines else ()
+    yield ((f"{name}: ", "title"), (", ".join((counted(survey.lines, "line"), *written_in)), ""))
     if survey.first is not None and survey.last is not None:
         yield ((f"{moment(survey.first)} to {moment(survey.last)} UTC, {span(survey.last - survey.first)}", "soft"),)
 

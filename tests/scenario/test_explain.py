@@ -161,6 +161,11 @@ USAGE = [
     (["--format", "combimed", "LOG"], "--format: 'combimed' is no known format (did you mean \"combined\"?)"),
     (["--format", "{json: {clientip: ip}}", "LOG"], "--format: json: unknown field 'clientip' (did you mean"),
     (["--format", "{json: {", "LOG"], "--format: '{json: {' is neither a format's name nor a format string"),
+    (["--site", "https://example.com", "--json", "--html", "r.html", "LOG"], "--html shows the summary: leave out"),
+    (
+        ["--site", "https://example.com", "--line", "1", "--html", "r.html", "LOG"],
+        "--html shows the summary: leave out",
+    ),
     (["--site", "example.com", "LOG"], '--site: "example.com" has no scheme; write "https://example.com"'),
     (["--trusted-proxy", "10.0.0.0/99", "LOG"], "--trusted-proxy:"),
     (["--site", "https://example.com", "--source", "x", "LOG"], "--source: 'x' is none of access"),
@@ -263,6 +268,7 @@ def test_a_page_is_written_over_an_earlier_one_and_over_nothing_else(log, tmp_pa
     assert str(refused.exception) == f"{log} exists and is no earlier report; name another file"
     assert log.read_bytes() == before
     nowhere = explain(*NO_FILE, "--html", tmp_path / "none/r.html", log, code=None)
+    assert "WHAT WILL BE SENT" not in refused.stdout + nowhere.stdout
     assert str(nowhere.exception).endswith("none/r.html cannot be written: No such file or directory")
 
 
