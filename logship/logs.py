@@ -87,6 +87,8 @@ class _Foreign(logging.Handler):
 class Throttle:
     """Keeps what happens again and again from filling the log: the counters have it all."""
 
+    _MOST = 100  # kinds; a server may put a new host into each redirect
+
     def __init__(self, every: float = 60.0, clock: Callable[[], float] = time.monotonic) -> None:
         self._every = every
         self._clock = clock
@@ -97,5 +99,7 @@ class Throttle:
         now = self._clock()
         if now - self._logged.get(kind, -math.inf) < self._every:
             return False
+        if len(self._logged) >= self._MOST:
+            self._logged.clear()
         self._logged[kind] = now
         return True

@@ -67,15 +67,15 @@ def _state(status: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _alarms(status: Mapping[str, Any]) -> str:
-    told = [*_told_of_files(status), *_told_of_destinations(status)]
+    alarms = [*_alarms_of_files(status), *_alarms_of_destinations(status)]
     if not status["checkpoint_saved"]:
-        told.append("The checkpoint cannot be saved: is the disk full?")
+        alarms.append("The checkpoint cannot be saved: is the disk full?")
     if status["reload"]["problems"]:
-        told.append("The configuration was refused, the old one runs on: see below.")
-    return f'<section class="alarm" aria-label="What is wrong">{_list(told)}</section>' if told else ""
+        alarms.append("The configuration was refused, the previous one stays in use: see below.")
+    return f'<section class="alarm" aria-label="What is wrong">{_list(alarms)}</section>' if alarms else ""
 
 
-def _told_of_files(status: Mapping[str, Any]) -> Iterator[str]:
+def _alarms_of_files(status: Mapping[str, Any]) -> Iterator[str]:
     if not status["files"]:
         yield "No file is followed: none fits the configured paths."
     for each in status["files"]:
@@ -83,7 +83,7 @@ def _told_of_files(status: Mapping[str, Any]) -> Iterator[str]:
             yield f"{each['path']}: {each['error']}"
 
 
-def _told_of_destinations(status: Mapping[str, Any]) -> Iterator[str]:
+def _alarms_of_destinations(status: Mapping[str, Any]) -> Iterator[str]:
     for each in status["destinations"]:
         if each["state"] != "ok":
             error = (each["last_error"] or {}).get("reason", each["cause"])
@@ -173,10 +173,10 @@ def _rate(rates: Mapping[str, Any]) -> str:
         for n, value in enumerate(history, first)
         if value
     )
-    told = (
+    caption = (
         f"The last {duration(len(history) * step)}, {step} s a bar: now {number(history[-1])}, at most {number(most)}."
     )
-    return f'{_svg("line", 64, drawing)}<p class="soft">{told}</p>'
+    return f'{_svg("line", 64, drawing)}<p class="soft">{caption}</p>'
 
 
 # Tables
@@ -272,8 +272,8 @@ def _config(status: Mapping[str, Any], now: float) -> str:
     reload = status["reload"]
     file, ago = escape(status["config"]), duration(now - reload["at"])
     if reload["problems"]:
-        told = f'{file} was <b class="bad">refused</b> {ago} ago; the configuration before it runs on.'
-        return f'<p>{told}</p><ul class="changes">{_items(reload["problems"])}</ul>'
+        refusal = f'{file} was <b class="bad">refused</b> {ago} ago; the previous configuration stays in use.'
+        return f'<p>{refusal}</p><ul class="changes">{_items(reload["problems"])}</ul>'
     how = "read at the start" if reload["number"] == 1 else "read again"
     changes = reload["changes"] or (["nothing changed"] if reload["number"] > 1 else [])
     listed = f'<ul class="changes">{_items(changes)}</ul>' if changes else ""
@@ -311,12 +311,12 @@ def duration(seconds: float) -> str:
     """Return a time span by its two greatest units: ``3 s``, ``4 min 10 s``, ``2 d 3 h``."""
     if seconds < 10:
         return f"{max(0.0, seconds):.1f} s".replace(".0 s", " s")
-    left, told = round(seconds), list[str]()
+    left, parts = round(seconds), list[str]()
     for unit, length in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1)):
         count, left = divmod(left, length)
-        if count or told:
-            told.append(f"{count} {unit}")
-    return " ".join(part for part in told[:2] if not part.startswith("0 "))
+        if count or parts:
+            parts.append(f"{count} {unit}")
+    return " ".join(part for part in parts[:2] if not part.startswith("0 "))
 
 
 def share(part: float, whole: float) -> str:

@@ -30,6 +30,7 @@ from logship.dispatcher.lane import Lane, Terms
 from logship.dispatcher.retry import CAUSES, MISCONFIGURED, RETRY_AFTER, Gate, Pace
 from logship.dispatcher.tally import Tally
 from logship.dispatcher.wire import Wire
+from logship.logs import Throttle
 from logship.metrics import Metrics
 from logship.records import Delivered, Delivery, Misconfigured, Outcome, Refused, TryAgain, Verdict
 from logship.settings.destination import DestinationSettings
@@ -45,8 +46,6 @@ _LOOK_AGAIN = 0.1
 # How long a full queue is waited for before `when_full: dead_letter` gives up.
 _PATIENCE = 1.0
 _FLUSH_AFTER = 0.1
-_NEWS_EVERY = 60.0
-_MOST_NEWS = 100  # a server may put a new host into each redirect
 
 
 class Destination:
@@ -91,7 +90,7 @@ class Destination:
         self._finished = asyncio.Event()
         self._last_error: dict[str, object] | None = None
         self._flushing: asyncio.TimerHandle | None = None
-        self._told: dict[object, float] = {}
+        self._throttle = Throttle(clock=clock)
         self._tally = Tally(metrics, settings.name)
         self._cause: str | None = None  # why the gate was closed when we last told of it
         self._told_of_pause = False
@@ -297,7 +296,7 @@ class Destination:
         domain = delivery.event.domain
         alarm = self._tally.delivered(domain, verdict, seconds, delivery.attempts)
         if alarm is not None:
-            self._tell_of_drops(domain, alarm)
+            self._log_drops(domain, alarm)
         self._let_go([delivery], Outcome.DELIVERED)
 
     def _take_note(self, delivery: Delivery, seconds: float) -> None:
@@ -313,7 +312,7 @@ class Destination:
             return
         self._accepted, self._accepted_in = [], []
         for domain, alarm in self._tally.accepted(accepted, seconds):
-            self._tell_of_drops(domain, alarm)
+            self._log_drops(domain, alarm)
         self._let_go(accepted, Outcome.DELIVERED)
 
     def _failed(self, delivery: Delivery, verdict: Verdict, seconds: float) -> None:
@@ -365,7 +364,7 @@ class Destination:
             if self._told_of_pause:
                 log.info("destination.resumed", destination=self._settings.name, was=before)
             self._told_of_pause = False
-        elif self._news(cause):
+        elif self._throttle.allows(cause):
             self._told_of_pause = True
             log.warning(
                 "destination.paused",
@@ -380,29 +379,29 @@ class Destination:
         self._last_error = {"time": _written(self._now()), "status": verdict.status, "reason": _reason(verdict)}
         if isinstance(verdict, Refused):
             return  # told once it is kept: the disk may be full
-        if not self._news((type(verdict), verdict.status, _reason(verdict))):
+        if not self._throttle.allows((type(verdict), verdict.status, _reason(verdict))):
             return
-        told = log.bind(destination=self._settings.name, status=verdict.status)
+        about = log.bind(destination=self._settings.name, status=verdict.status)
         match verdict:
             case Misconfigured():
-                told.error(
+                about.error(
                     "destination.misconfigured", help=verdict.detail, probed_every_seconds=self._settings.retry.max
                 )
             case TryAgain():
-                told.warning(
+                about.warning(
                     "destination.failed",
                     reason=verdict.reason,
                     retry_after=verdict.after,
                     ambiguous=verdict.ambiguous,
                 )
 
-    def _tell_of_refusal(self, delivery: Delivery, status: int | None) -> None:
-        if self._news((Refused, status)):
+    def _log_refusal(self, delivery: Delivery, status: int | None) -> None:
+        if self._throttle.allows((Refused, status)):
             name, domain = self._settings.name, delivery.event.domain
-            told = "kept in dead-letter.jsonl"
-            log.error("event.refused", destination=name, status=status, domain=domain, help=told)
+            help_ = "kept in dead-letter.jsonl"
+            log.error("event.refused", destination=name, status=status, domain=domain, help=help_)
 
-    def _tell_of_drops(self, domain: str, alarm: bool) -> None:
+    def _log_drops(self, domain: str, alarm: bool) -> None:
         name = self._settings.name
         if not alarm:
             log.info("destination.accepted_again", destination=name, domain=domain)
@@ -416,23 +415,13 @@ class Destination:
             "an unpaid plan; a hostname or address blocked in the site's Shields",
         )
 
-    def _news(self, kind: object) -> bool:
-        """Say whether this kind is news: told once a minute at most."""
-        now = self._clock()
-        if now - self._told.get(kind, -math.inf) < _NEWS_EVERY:
-            return False
-        if len(self._told) >= _MOST_NEWS:
-            self._told.clear()
-        self._told[kind] = now
-        return True
-
     # -- dead letters
 
     async def _bury_one(self, delivery: Delivery, verdict: Refused | TryAgain) -> bool:
         detail = verdict.detail if isinstance(verdict, Refused) else f"sent, but never answered: {verdict.reason}"
         kept = await self._bury([delivery], verdict.status, detail)
         if kept and isinstance(verdict, Refused):
-            self._tell_of_refusal(delivery, verdict.status)
+            self._log_refusal(delivery, verdict.status)
         return kept
 
     async def _bury(self, deliveries: Sequence[Delivery], status: int | None, detail: str) -> bool:
@@ -443,7 +432,7 @@ class Destination:
             await asyncio.to_thread(self._dead_letters.append_many, entries)
         except OSError as error:
             self._metrics.dead_letter_failures.inc()
-            if self._news("dead letters"):
+            if self._throttle.allows("dead letters"):
                 log.error(
                     "dead_letter.failed",
                     destination=self._settings.name,

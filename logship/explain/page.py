@@ -152,8 +152,8 @@ def _misfit(misfit: Misfit) -> str:
 def _foreseen(survey: Survey) -> Iterator[str]:
     rows = [(reason, count, "bad", reasons.foreseen(reason)) for reason, count in survey.foreseen.most_common()]
     content = _bars(rows, survey.events.total()) if rows else "<p>Nothing that can be told from here.</p>"
-    told = "Plausible Cloud also drops data centres' addresses, which only it knows."
-    yield _section("What Plausible itself would drop", f"{content}<p class=soft>{told}</p>")
+    note = "Plausible Cloud also drops data centres' addresses, which only it knows."
+    yield _section("What Plausible itself would drop", f"{content}<p class=soft>{note}</p>")
 
 
 def _cost(survey: Survey) -> Iterator[str]:
@@ -164,11 +164,11 @@ def _cost(survey: Survey) -> Iterator[str]:
     fitting = cost.tier(month)
     tiers = "".join(f"<li{' class=on' if each == fitting else ''}>{cost.short(each)}" for each in cost.TIERS)
     more = f"<li{' class=on' if fitting is None else ''}>more"
-    told = f"As known in {cost.KNOWN_SINCE}: {cost.SMALLEST}. Check {cost.PRICES}. Self-hosted, it costs its server."
+    note = f"As known in {cost.KNOWN_SINCE}: {cost.SMALLEST}. Check {cost.PRICES}. Self-hosted, it costs its server."
     yield _section(
         "What it will cost",
         f"<p><strong>{month:,}</strong> events a month at this rate. Plausible Cloud's tiers, by events a month:</p>"
-        f"<ol class=tiers>{tiers}{more}</ol><p class=soft>{escape(told)}</p>",
+        f"<ol class=tiers>{tiers}{more}</ol><p class=soft>{escape(note)}</p>",
     )
 
 

@@ -192,8 +192,8 @@ def _seen(example: Example) -> str:
     record = example.record
     target = f"{record.path or '-'}{f'?{record.query}' if record.query else ''}"
     request = f"{record.method or '-'} {cut(target, _SHOWN)} {record.status or '-'}"
-    told = (request, record.client_ip or "no address", record.user_agent or "no User-Agent")
-    return f"{f'{example.rule}: ' if example.rule else ''}{', '.join(told)}"
+    visitor = (request, record.client_ip or "no address", record.user_agent or "no User-Agent")
+    return f"{f'{example.rule}: ' if example.rule else ''}{', '.join(visitor)}"
 
 
 def _misread(survey: Survey, width: int) -> Iterator[Line]:

@@ -138,7 +138,7 @@ def _differences(log: bytes, expected: bytes, source: SourcePlan, describe: Desc
         except orjson.JSONDecodeError as error:
             yield f"line {number} is no JSON: {error}"
             continue
-        yield from (f"line {number}: {told}" for told in _unlike("", wanted, actual))
+        yield from (f"line {number}: {difference}" for difference in _unlike("", wanted, actual))
 
 
 def _unlike(path: str, wanted: Any, actual: Any) -> Iterator[str]:

@@ -60,7 +60,7 @@ class Salts:
             held = json.loads(self._path.read_text())
             salts = {int(day): bytes.fromhex(salt) for day, salt in held.items()}
         except (OSError, ValueError, TypeError, AttributeError) as error:
-            log.warning("salts.unreadable", path=str(self._path), error=str(error), cost="today's visitors count anew")
+            log.warning("salts.unreadable", path=str(self._path), error=str(error), help="visitors count again")
             return {}
         return {day: salt for day, salt in salts.items() if len(salt) == _LENGTH}
 
@@ -74,5 +74,8 @@ class Salts:
             draft.replace(self._path)
         except OSError as error:
             log.warning(
-                "salts.not_saved", path=str(self._path), error=str(error), cost="a restart counts visitors anew"
+                "salts.not_saved",
+                path=str(self._path),
+                error=str(error),
+                help="after a restart, visitors count again",
             )

@@ -171,10 +171,10 @@ class OpenFiles:
         """Say once that there are more logs than descriptors."""
         if not self._told:
             self._told = True
-            told = (
+            help_ = (
                 "more logs than may be open at once: they are read in turn; raise the limit (LimitNOFILE=, ulimit -n)"
             )
-            log.warning("files.parked", open=len(self._held), help=told)
+            log.warning("files.parked", open=len(self._held), help=help_)
 
 
 def _is_idle(trail: Trail, file: LogFile) -> bool:

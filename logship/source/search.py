@@ -157,7 +157,7 @@ class Search:
 
     def abandon(self, trail: Trail, file: LogFile) -> None:
         """Give up the rest of a compressed file that is damaged: nobody can say how much that is."""
-        log.error("file.damaged", path=file.path, offset=file.offset, meaning="what follows in it is lost")
+        log.error("file.damaged", path=file.path, offset=file.offset, help="what follows in it is lost")
         self._metrics.file_events.labels("damaged").inc()
         self._finished.put(replace(position(file, self._ledger, self._wall()), finished=True))
         trail.close(file)
@@ -370,13 +370,23 @@ class Search:
     def _give_up(self, trail: Trail, lost: Lost) -> None:
         file, saved = lost.file, lost.position
         if file is None:
-            log.error("file.vanished", path=saved.path, offset=saved.offset, meaning="its unread rest, if any, is lost")
+            log.error(
+                "file.vanished",
+                path=saved.path,
+                offset=saved.offset,
+                help="what was not read yet is lost; keep more rotated files",
+            )
             self._metrics.file_events.labels("vanished").inc()
             return
         self._ledger.end(file.key)
         self._metrics.bytes_lost.labels(file.source, "truncated").inc(file.behind)
         if file.behind:
-            log.error("file.bytes_lost", path=trail.path, bytes=file.behind, meaning="truncated before they were read")
+            log.error(
+                "file.bytes_lost",
+                path=trail.path,
+                bytes=file.behind,
+                help="truncated before they were read; rotate by renaming (create)",
+            )
 
     def _begin(
         self, trail: Trail, path: str, body: content.Content, offset: int, reached: Position | None = None

@@ -487,8 +487,10 @@ class Tailer:
             if not seen:
                 self._look_into(trail)
             # A file may be a mount point: what is changed on the other side gives no event here.
-            told = seen and stat.S_ISREG(seen.st_mode) and watched.get(trail.path.rpartition("/")[0]) == seen.st_dev
-            trail.rests_until = now + self._timing.rest if told else 0.0
+            watched_whole = (
+                seen and stat.S_ISREG(seen.st_mode) and watched.get(trail.path.rpartition("/")[0]) == seen.st_dev
+            )
+            trail.rests_until = now + self._timing.rest if watched_whole else 0.0
 
     def _glance(self, trail: Trail) -> os.stat_result | None:
         """Return what lies at the path of a log that rests; None: look into it, for something may have happened.

@@ -174,7 +174,7 @@ class Wakeup:
 
     def _fail(self, cause: str) -> None:
         if not self.cause:
-            log.warning("watch.degraded", cause=cause, effect="polling once a second")
+            log.warning("watch.degraded", cause=cause, help="polling once a second")
         self.cause = cause
         self._retry_at = self._clock() + _RETRY
         self._drop()
@@ -209,7 +209,7 @@ class Wakeup:
     def _lost(self) -> None:
         """Start over with a new descriptor: which one-shots have fired is not known any more."""
         if self._armed:
-            log.warning("watch.overflowed", effect="looking at every file")
+            log.warning("watch.overflowed", help="looking at every file")
         self._drop()
         self.nudge()
 
