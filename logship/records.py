@@ -180,7 +180,7 @@ class TryAgain:
 
 @dataclass(frozen=True, slots=True)
 class Misconfigured:
-    """The destination is set up wrong: pause, probe, say so. ``detail`` names what to look at."""
+    """The destination is misconfigured: pause, probe, say so. ``detail`` names what to look at."""
 
     status: int | None
     detail: str

@@ -75,7 +75,7 @@ class Lane:
         self._grave: Refused | TryAgain | None = None  # why the event at the head goes to the dead letters
         self._failures = 0
         self._taken = 0  # what `Terms.taken` was when the event at the head failed last
-        self._disliked = False  # the event at the head was answered as if the destination were set up wrong
+        self._disliked = False  # the event at the head was answered as if the destination were misconfigured
         self._aside: dict[Visitor, _Aside] = {}
         self._leaving = False
         self.napping: asyncio.Future[None] | None = None

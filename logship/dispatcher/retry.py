@@ -38,7 +38,7 @@ class Gate:
     """Decides whether a destination may be tried: freely, by one lane at a time, or not before a moment.
 
     It closes for a cause: as many failures in a row as there are lanes (`DOWN`), a Retry-After, or a destination that
-    is set up wrong. While it is closed, one lane at a time is let through once ``not_before`` has passed: the probe.
+    is misconfigured. While it is closed, one lane at a time is let through once ``not_before`` has passed: the probe.
     A probe that gets through opens it. ``who`` is any object that stands for a lane.
     """
 
@@ -98,7 +98,7 @@ class Gate:
             self._close(DOWN, now + backoff(self._probes, self._retry, self._random), probed)
 
     def misconfigured(self, who: object, now: float) -> None:
-        """Note that the destination is set up wrong: the next probe is ``retry.max`` away."""
+        """Note that the destination is misconfigured: the next probe is ``retry.max`` away."""
         probed = self.leave(who)
         self._close(MISCONFIGURED, now + self._retry.max, probed)
 

@@ -611,7 +611,7 @@ async def test_a_refused_event_waits_for_a_disk_that_refuses_it(api: Api, desk: 
         assert len((folder / "dead-letter.jsonl").read_text().splitlines()) == 1
 
 
-# -- set up wrong
+# -- misconfigured
 
 
 @pytest.mark.parametrize("status", [307, 400, 403, 404])
