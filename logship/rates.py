@@ -16,17 +16,18 @@ class Rates:
 
     def __init__(self) -> None:
         self._noted: deque[tuple[float, int, int]] = deque(maxlen=_STEP * _STEPS + 1)
+        self._forgotten = 0
 
     def note(self, now: float, lines: int, events: int) -> None:
         """Note the totals of this second."""
+        self._forgotten += len(self._noted) == self._noted.maxlen
         self._noted.append((now, lines, events))
 
     def as_json(self) -> dict[str, Any]:
         """Return rates per second: over the last seconds, and the history that led there, oldest first."""
         noted = list(self._noted)
         lines, events = _rate(noted[-_WINDOW - 1 :])
-        steps = noted[::-1][::_STEP][::-1]
-        history = [_rate(list(pair)) for pair in pairwise(steps)]
+        history = [_rate(list(pair)) for pair in pairwise(self._steps(noted))]
         return {
             "window": _WINDOW,
             "lines_per_second": lines,
@@ -38,6 +39,11 @@ class Rates:
                 "events": [each[1] for each in history],
             },
         }
+
+    def _steps(self, noted: list[tuple[float, int, int]]) -> list[tuple[float, int, int]]:
+        """Return what was noted at the beginning of each step and last; a step stays where it is as time goes on."""
+        begun = noted[-self._forgotten % _STEP :: _STEP]
+        return begun if not noted or begun[-1] is noted[-1] else [*begun, noted[-1]]
 
 
 def _rate(noted: list[tuple[float, int, int]]) -> tuple[float, float]:

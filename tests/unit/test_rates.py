@@ -36,3 +36,14 @@ def test_now_is_the_last_ten_seconds():
 def test_history_is_bounded():
     """Five minutes, however long it runs."""
     assert len(noted(4000)["history"]["lines"]) == 60
+
+
+def test_a_burst_stays_where_it_was():
+    """Steps are counted from the beginning, so a bar that is drawn does not change when the next second is noted."""
+    rates = Rates()
+    rates.note(0.0, 0, 0)
+    for second in range(1, 13):
+        rates.note(float(second), 0, 900)
+        history = rates.as_json()["history"]["events"]
+        assert history[0] == (900.0 / second if second < 5 else 180.0)
+        assert not any(history[1:])
