@@ -9,33 +9,34 @@ import glob
 import os
 import re
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
 from pathlib import Path
 
 from logship.errors import Problem
 from logship.settings.root import Settings
+from logship.source import mounts
 
 LOGROTATE = Path("/etc/logrotate.conf")
-MOUNTS = Path("/proc/self/mountinfo")
+MOUNTINFO = "/proc/self/mountinfo"
 
 _LARGEST = 1 << 20  # bytes of a configuration file of logrotate
 _REMOTE = frozenset(("nfs", "nfs4", "cifs", "smb3", "9p", "ceph", "glusterfs", "fuse.sshfs", "fuse.s3fs", "virtiofs"))
 
 
-def warnings(settings: Settings, *, logrotate: Path = LOGROTATE, mounts: Path = MOUNTS) -> Iterator[Problem]:
+def warnings(settings: Settings, *, logrotate: Path = LOGROTATE, mountinfo: str = MOUNTINFO) -> Iterator[Problem]:
     """Yield warnings. What cannot be read is not judged."""
     rotations = list(rotations_of(_texts(logrotate)))
-    mounted = list(mounts_of(_read(mounts)))
-    yield from _of_config(Path(settings.file), mounted)
-    yield from _of_state(settings.state_dir, mounted)
+    kinds = mounts.mounted(mountinfo)
+    yield from _of_config(Path(settings.file), kinds)
+    yield from _of_state(settings.state_dir, kinds)
     for source in settings.sources:
         for index, pattern in enumerate(source.path):
             where = f"{source.where}.path[{index}]"
             paths = sorted(glob.glob(pattern, recursive=True)) or [pattern]
             messages = dict.fromkeys(
-                text for path in paths for text in (*_of_rotation(path, rotations), *_of_log(path, mounted))
+                text for path in paths for text in (*_of_rotation(path, rotations), *_of_log(path, kinds))
             )
             yield from (Problem(where, text, warning=True) for text in messages)
 
@@ -159,48 +160,26 @@ def _read(path: Path) -> str:
 # Mounts
 
 
-@dataclass(frozen=True, slots=True)
-class Mount:
-    """One mount, as this process sees it: where, and of which kind."""
-
-    point: str
-    kind: str
-
-
-def mounts_of(text: str) -> Iterator[Mount]:
-    """Yield mounts from the text of /proc/self/mountinfo, see proc(5)."""
-    for line in text.splitlines():
-        front, _, back = line.partition(" - ")
-        fields = front.split()
-        if len(fields) > 4 and back:
-            yield Mount(re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), fields[4]), back.split()[0])
-
-
-def _of_config(file: Path, mounts: Iterable[Mount]) -> Iterator[Problem]:
-    if any(each.point == str(file.absolute()) for each in mounts):
+def _of_config(file: Path, kinds: Mapping[str, str]) -> Iterator[Problem]:
+    if str(file.absolute()) in kinds:
         message = (
             f"{file} is mounted by itself: an edit that replaces the file is never seen; mount its directory instead"
         )
         yield Problem("", message, warning=True)
 
 
-def _of_state(state_dir: Path, mounts: Iterable[Mount]) -> Iterator[Problem]:
-    kind = _kind_at(str(state_dir.absolute()), mounts)
+def _of_state(state_dir: Path, kinds: Mapping[str, str]) -> Iterator[Problem]:
+    kind = mounts.kind(str(state_dir.absolute()), kinds)
     if kind in ("tmpfs", "ramfs"):
         message = f"{state_dir} is on a {kind}: after a reboot nobody knows what was sent; choose a directory on a disk"
         yield Problem("state_dir", message, warning=True)
 
 
-def _of_log(path: str, mounts: Iterable[Mount]) -> Iterator[str]:
-    if any(each.point == path for each in mounts):
+def _of_log(path: str, kinds: Mapping[str, str]) -> Iterator[str]:
+    if path in kinds:
         yield f"{path} is mounted by itself: after a rotation it is still the old file; mount its directory instead"
-    elif (kind := _kind_at(path, mounts)) in _REMOTE:
+    elif (kind := mounts.kind(path, kinds)) in _REMOTE:
         yield (
             f"{path} is on {kind}, which tells nobody of changes made elsewhere: lines are found by looking, "
             "seconds later"
         )
-
-
-def _kind_at(path: str, mounts: Iterable[Mount]) -> str:
-    inside = [each for each in mounts if path == each.point or path.startswith(each.point.rstrip("/") + "/")]
-    return max(inside, key=lambda each: len(each.point)).kind if inside else ""

@@ -1,14 +1,14 @@
-"""Which directories can be trusted to tell of changes: those of a local file system, with no link on the way to them.
+"""What is mounted where, and which directories report every change: those of local file systems, reached without links.
 
-There the kernel sees every write and every rename, so that an event comes of each, and a directory's time tells of each
-name. Network and FUSE file systems are changed behind its back, and of an unknown one nobody can say.
+There the kernel sees every write and every rename, so that each gives an event, and a directory's time changes with
+each name. Network and FUSE file systems are changed behind its back; of unknown ones nobody can say.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
 _LOCAL = {
@@ -18,26 +18,27 @@ _LOCAL = {
 
 
 def trusted(directories: Iterable[str], mounts: str = "/proc/self/mountinfo") -> set[str]:
-    """Return those that can be trusted. Where nobody knows what is mounted, none."""
-    kinds = _mounted(mounts)
-    return {each for each in directories if os.path.realpath(each) == each and _kind(each, kinds) in _LOCAL}
+    """Return those directories that report every change; none if it is unknown what is mounted."""
+    kinds = mounted(mounts)
+    return {each for each in directories if os.path.realpath(each) == each and kind(each, kinds) in _LOCAL}
 
 
-def _kind(directory: str, kinds: dict[str, str]) -> str | None:
-    """Return the file system at the nearest mount point above."""
-    while directory not in kinds and directory != "/":
-        directory = os.path.dirname(directory)
-    return kinds.get(directory)
+def kind(path: str, kinds: Mapping[str, str]) -> str | None:
+    """Return the kind of the file system at an absolute path: that of the nearest mount point, here or above."""
+    while path not in kinds and path != "/":
+        path = os.path.dirname(path)
+    return kinds.get(path)
 
 
-def _mounted(mounts: str) -> dict[str, str]:
-    """Return the file system at each mount point; the last one mounted there is on top. See proc_pid_mountinfo(5)."""
+def mounted(mounts: str = "/proc/self/mountinfo") -> dict[str, str]:
+    """Return the kind of file system at each mount point; the last one mounted is on top. See proc_pid_mountinfo(5)."""
     found: dict[str, str] = {}
     with suppress(OSError), open(mounts, encoding="utf-8", errors="surrogateescape") as lines:
         for line in lines:
-            mount, separator, kind = line.partition(" - ")
-            if separator:
-                found[_unescaped(mount.split(" ")[4])] = kind.split(" ")[0]
+            mount, _, file_system = line.strip().partition(" - ")
+            fields = mount.split()
+            if len(fields) > 4 and file_system:
+                found[_unescaped(fields[4])] = file_system.split()[0]
     return found
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from logship.checks import surroundings
-from logship.checks.surroundings import Rotation, mounts_of, rotations_of
+from logship.checks.surroundings import Rotation, rotations_of
 from logship.settings import loader
 
 DEBIAN = """
@@ -92,15 +92,11 @@ def test_a_rotation_that_loses_lines_is_told(tmp_path, directive, told):
     included.mkdir()
     (included / "nginx").write_text(NGINX.replace("daily", directive, 1))
     (tmp_path / "logrotate.conf").write_text(DEBIAN % included)
-    found = list(
-        surroundings.warnings(configuration(tmp_path), logrotate=tmp_path / "logrotate.conf", mounts=tmp_path / "no")
-    )
+    found = list(surroundings.warnings(configuration(tmp_path), logrotate=tmp_path / "logrotate.conf", mountinfo="/no"))
     if directive == "rotate 0":
         (included / "nginx").write_text(NGINX.replace("rotate 14", "rotate 0"))
         found = list(
-            surroundings.warnings(
-                configuration(tmp_path), logrotate=tmp_path / "logrotate.conf", mounts=tmp_path / "no"
-            )
+            surroundings.warnings(configuration(tmp_path), logrotate=tmp_path / "logrotate.conf", mountinfo="/no")
         )
     assert [each.where for each in found] == ["sources[0].path[0]"] * (told is not None)
     assert all(told in each.message and str(included) in each.message and each.warning for each in found)
@@ -120,19 +116,15 @@ def test_mounts_are_judged(tmp_path):
     mounts = tmp_path / "mountinfo"
     mounts.write_text(MOUNTINFO.replace("{config}", str(tmp_path / "logship.yaml")))
     told = [
-        str(each) for each in surroundings.warnings(configuration(tmp_path), logrotate=tmp_path / "no", mounts=mounts)
+        str(each)
+        for each in surroundings.warnings(configuration(tmp_path), logrotate=tmp_path / "no", mountinfo=str(mounts))
     ]
     assert "an edit that replaces the file is never seen" in told[0]
     assert told[1].startswith("state_dir: warning: /srv/state is on a tmpfs")
     assert "after a rotation it is still the old file" in told[2]
     loaded = configuration(tmp_path, '"/mnt/web logs/a.log"')
-    [*_, last] = surroundings.warnings(loaded, logrotate=tmp_path / "no", mounts=mounts)
+    [*_, last] = surroundings.warnings(loaded, logrotate=tmp_path / "no", mountinfo=str(mounts))
     assert "is on nfs4, which tells nobody" in last.message
-
-
-def test_a_line_that_is_no_mount_is_skipped():
-    """Whatever a kernel may write one day."""
-    assert list(mounts_of("junk\n\n1 2 3\n")) == []
 
 
 def test_this_machine_can_be_looked_at(tmp_path):

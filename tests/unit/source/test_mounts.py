@@ -50,3 +50,9 @@ def test_a_directory_behind_a_link_is_not_trusted(tmp_path, mounted):
 def test_nothing_is_trusted_where_nobody_knows_what_is_mounted(tmp_path):
     """Without /proc, say."""
     assert mounts.trusted([str(tmp_path)], f"{tmp_path}/none") == set()
+
+
+def test_a_line_that_is_no_mount_is_skipped(tmp_path):
+    """Whatever a kernel may write one day."""
+    (tmp_path / "mountinfo").write_text("junk\n\n1 2 3\n1 2 3 4 5 - \n")
+    assert mounts.mounted(f"{tmp_path}/mountinfo") == {}
