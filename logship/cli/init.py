@@ -19,6 +19,7 @@ from logship.settings import loader
 
 _NGINX = ("/etc/nginx/nginx.conf", "/usr/local/nginx/conf/nginx.conf", "/usr/local/etc/nginx/nginx.conf")
 _APACHE = ("/etc/apache2/apache2.conf", "/etc/httpd/conf/httpd.conf", "/usr/local/apache2/conf/httpd.conf")
+_STANDARD_OUTPUT = Path("-")
 
 
 @click.command(
@@ -32,7 +33,9 @@ Examples:
 @click.option("--nginx", "nginx_file", type=click.Path(), metavar="FILE", help="nginx's main file.")
 @click.option("--apache", "apache_file", type=click.Path(), metavar="FILE", help="Apache's main file.")
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path), help="Where to write; never over a file that is there."
+    *("-o", "--output"),
+    type=click.Path(path_type=Path, allow_dash=True),
+    help="Where to write, by default to standard output; never over a file that is there.",
 )
 def command(nginx_file: str | None, apache_file: str | None, output: Path | None) -> None:
     """Write a commented configuration from that of the web server.
@@ -40,6 +43,8 @@ def command(nginx_file: str | None, apache_file: str | None, output: Path | None
     Without --nginx and --apache, looks for both where packages put them. Their configuration is read, never changed;
     comments say what it does not tell.
     """
+    if output == _STANDARD_OUTPUT:
+        output = None
     if output is not None and os.path.lexists(output):
         raise LogshipError(_there(output))
     if nginx_file is None and apache_file is None:

@@ -42,6 +42,15 @@ def test_it_prints_what_check_accepts(conf: Path, tmp_path: Path) -> None:
     assert f"on {datetime.date.today().isoformat()}" in done.stdout
 
 
+def test_a_dash_is_standard_output(conf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As for other tools; no file of that name comes about."""
+    monkeypatch.chdir(tmp_path)
+    done = run("--nginx", conf, "-o", "-")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "site: https://a.example" in done.stdout
+    assert not os.path.lexists("-")
+
+
 def test_it_writes_a_whole_file_that_others_may_read(conf: Path, tmp_path: Path) -> None:
     """Mode 0644 whatever the umask, and no temporary file is left."""
     target = tmp_path / "out" / "logship.yaml"
