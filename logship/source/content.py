@@ -13,6 +13,8 @@ from logship.errors import LogshipError
 
 _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 
+_PAGE = 4096
+
 _KINDS = (
     (stat.S_ISDIR, "a directory: name the log files in it, with a glob"),
     (stat.S_ISFIFO, "a FIFO, which cannot be read twice: let the web server write a regular file"),
@@ -71,7 +73,7 @@ class Plain:
         RWF_NOWAIT, see preadv2(2): most file systems of disks know it, remote ones do not.
         """
         try:
-            for at in where:
+            for at in {each // _PAGE: each for each in where}.values():
                 os.preadv(self._fd, [bytearray(1)], at, os.RWF_NOWAIT)
         except BlockingIOError:
             return False

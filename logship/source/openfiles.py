@@ -20,8 +20,8 @@ from logship.source.siblings import Id
 from logship.source.trail import Timing, Trail
 from logship.source.watch import Wakeup
 
-SWEEP, SOON = "sweep", "soon"
-"""Tokens to nudge oneself with: look at everything now; ask again how long to wait."""
+SWEEP, MISSING, SOON = "sweep", "missing", "soon"
+"""Tokens to nudge oneself with: look at everything now; search for what is missing; ask again how long to wait."""
 
 _OUT_OF_DESCRIPTORS = (errno.EMFILE, errno.ENFILE)
 

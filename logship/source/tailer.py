@@ -33,7 +33,7 @@ from logship.source import content, paths, report
 from logship.source import file as files
 from logship.source.file import LogFile, TruncatedError
 from logship.source.lines import BLOCK
-from logship.source.openfiles import SOON, SWEEP, OpenFiles
+from logship.source.openfiles import MISSING, SOON, SWEEP, OpenFiles
 from logship.source.paths import Followed, Match
 from logship.source.search import Search, Whereabouts
 from logship.source.siblings import Id
@@ -300,12 +300,16 @@ class Tailer:
         if scanning:
             await self._scan()
         asked = moved or EVERYTHING in noticed or SWEEP in noticed
-        if asked or scanning or self._clock() >= self._swept + self._timing.sweep:
+        sweeping = asked or scanning or self._clock() >= self._swept + self._timing.sweep
+        if sweeping:
             await self._sweep(all_of_them=asked)
+        missing = False
         for trail, file in self._open.due(noticed):
             trail.rests_until = 0.0
             self._look_at(trail, file)
-        await self._find()
+            missing |= trail.searching
+        if sweeping or missing or MISSING in noticed:
+            await self._find()
 
     def _until_due(self) -> float:
         due = min(self._next_scan(), self._swept + self._timing.sweep, self._open.next_due())
@@ -661,7 +665,7 @@ class Tailer:
                 self._slow[file.device] = True
         except TruncatedError:
             self._search.truncated(trail, file)
-            self._wakeup.nudge(SOON)
+            self._wakeup.nudge(MISSING)
             return None
         except OSError as error:
             self._stumble(trail, file, error)
