@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 
 import structlog
@@ -28,6 +29,7 @@ class Saving:
         self._ledger = ledger
         self._metrics = metrics
         self._throttle = Throttle()
+        self._writing: asyncio.Future[None] | None = None
         self.succeeded = True  # whether the last checkpoint reached the disk
 
     async def run(self) -> None:
@@ -46,13 +48,24 @@ class Saving:
     async def save(self) -> None:
         """Save the watermarks. If the disk refuses, say so once, and go on: the next save may succeed."""
         await self._tailer.gather()
-        positions, sources = self._tailer.positions(), self._tailer.sources
+        await self._until_written()
         try:
-            await asyncio.to_thread(self._checkpoint.save, positions, sources)
+            await self._write()
         except OSError as error:
             self._failed(error)
         else:
             self._saved()
+
+    async def _until_written(self) -> None:
+        """Wait for a save whose awaiter was cancelled: it goes on in its thread, and must not overwrite a later one."""
+        if self._writing is not None and not self._writing.done():
+            with contextlib.suppress(OSError):
+                await asyncio.shield(self._writing)
+
+    async def _write(self) -> None:
+        positions, sources = self._tailer.positions(), self._tailer.sources
+        self._writing = asyncio.ensure_future(asyncio.to_thread(self._checkpoint.save, positions, sources))
+        await asyncio.shield(self._writing)
 
     def _failed(self, error: OSError) -> None:
         self._metrics.checkpoints.labels("failed").inc()
