@@ -8,6 +8,7 @@ its content is swapped (`adopt`), its key and offset stay. When what was read do
 from __future__ import annotations
 
 import errno
+import math
 import os
 from collections.abc import Callable
 from contextlib import suppress
@@ -46,11 +47,12 @@ class LogFile:
         failures: how many times in a row it was found damaged: a compressed file that is broken, or not complete yet.
         not_before: when to open it again after that, on the caller's clock.
         quiet_since: since when nothing was left to read, on the caller's clock; None while there is.
+        read_at: when it was read to its end last, on the caller's clock.
     """
 
     __slots__ = (
         *("key", "id", "token", "source", "path", "content", "size", "links", "ready", "gone", "ending", "ended"),
-        *("stirred", "far", "failures", "not_before", "quiet_since", "_ahead", "_lines", "_head", "_print"),
+        *("stirred", "far", "failures", "not_before", "quiet_since", "read_at", "_ahead", "_lines", "_head", "_print"),
         *("_before", "_saved", "_reached", "_marks", "_state"),
     )
 
@@ -69,6 +71,7 @@ class LogFile:
         self.far = False
         self.failures = 0
         self.not_before = 0.0
+        self.read_at = -math.inf
         self._ahead: tuple[Content, dict[tuple[int, int], bytes] | OSError] | None = None
         self.ready = self.stirred = False
         self._lines = Lines(offset, cut)

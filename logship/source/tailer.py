@@ -66,6 +66,9 @@ _DAMAGED = 8
 _SLOW = 0.02
 """Seconds that a read may take before the next one from that disk is left to a thread."""
 
+_SELDOM = 0.05
+"""Seconds between two reads of a file from which on an event of its next write costs less than to look for it."""
+
 _AT_A_TIME = 64
 """Logs that are looked at in one step of the loop: a few milliseconds."""
 
@@ -717,10 +720,19 @@ class Tailer:
             self._metrics.nul_bytes.labels(chunk.source).inc(size)
 
     def _rest(self, trail: Trail, file: LogFile) -> None:
-        """All is read for now. Look again in a moment; or give the descriptor to a file that waits for one."""
+        """All is read for now. Wait for its next write, and where one follows another, look again in a moment.
+
+        Or give the descriptor to a file that waits for one.
+        """
+        now = self._clock()
+        seldom, file.read_at = now - file.read_at > _SELDOM, now
         if self._open.starved and not file.gone:
             self._open.shut(file)
             self._wakeup.nudge(SWEEP)
+        elif seldom and self._wakeup.works:
+            self._look_at(trail, file)
+            if trail.searching:
+                self._wakeup.nudge(MISSING)
         else:
             self._open.poll(trail, file, self._timing.poll)
             self._wakeup.nudge(SOON)

@@ -218,6 +218,22 @@ async def test_a_directory_that_was_put_in_the_place_of_another_is_watched(follo
         assert await wakeup.wait(30) == {str(log.parent)}
 
 
+async def test_the_next_write_is_waited_for_where_one_seldom_follows_another(follow, log, trusted):
+    """And looked for in a moment where it often does: an event of each would cost more."""
+    with Wakeup() as wakeup:
+        tail = follow(log, wakeup=wakeup)
+        await settle(tail)
+        (file,) = (trail.live for trail in tail.tailer._trails.values())
+        for polled in (False, True):
+            assert wakeup.is_armed(file.token)
+            add(log, f"polled: {polled}")
+            assert await wakeup.wait(30) == {file.token}
+            assert not wakeup.is_armed(file.token)
+            assert await notice(tail, file.token) == [f"polled: {polled}"]
+            assert (file in tail.tailer._open._active) is polled
+            assert wakeup.is_armed(file.token) is not polled
+
+
 async def test_real_events_end_a_rest(follow, log, tmp_path, trusted):
     """With intervals of an hour only they can: a write, a rotation by copying, one by renaming, and a deletion."""
     hour = Timing(sweep=3600, scan=3600, rest=3600)
