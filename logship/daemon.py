@@ -20,13 +20,13 @@ from typing import Any
 import structlog
 
 from logship import __version__, plan
+from logship.admin.rates import Rates
 from logship.deadletter import DeadLetters
 from logship.environment import Variables
 from logship.errors import ConfigError, LogshipError
 from logship.metrics import Metrics
 from logship.pipeline import Pipeline
 from logship.progress.checkpoint import Checkpoint
-from logship.rates import Rates
 from logship.servicemanager import ServiceManager
 from logship.settings import differences
 from logship.settings.edition import Contents, Edition
@@ -113,9 +113,9 @@ class Daemon:
     async def _run_pipeline(self, loaded: Settings) -> None:
         async with contextlib.AsyncExitStack() as stack:
             if loaded.admin is not None and not self._once:
-                from logship import admin  # brings aiohttp's server, which `run --once` can do without
+                from logship.admin import server  # brings aiohttp's server, which `run --once` can do without
 
-                await stack.enter_async_context(admin.serve(loaded.admin, self))
+                await stack.enter_async_context(server.serve(loaded.admin, self))
             if not self._once:
                 await stack.enter_async_context(self.pipeline.tap.serve(loaded.state_dir))
             side = [_beside("service manager", self._report_to_manager())]

@@ -20,9 +20,10 @@ from typing import Any
 import structlog
 
 from logship.account import Account
+from logship.admin.decisions import Judge, written_names
+from logship.admin.tap import Tap
 from logship.backlog import Sifting
 from logship.deadletter import DeadLetters
-from logship.decisions import Judge, written_names
 from logship.dispatcher.destination import Destination
 from logship.errors import ConfigError
 from logship.metrics import Metrics
@@ -38,7 +39,6 @@ from logship.sieve import Sieve, Sifted
 from logship.source.paths import Followed
 from logship.source.tailer import Tailer
 from logship.source.watch import Wakeup
-from logship.tap import Tap
 
 log = structlog.get_logger(__name__)
 

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from logship.admin.page import duration, error_of, number, share, size
 from logship.cli import state
 from logship.cli.main import config_option
 from logship.cli.table import clean
 from logship.environment import Variables
 from logship.errors import LogshipError
 from logship.settings import loader
-from logship.statuspage import duration, error_of, number, share, size
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from logship import tap
+from logship.admin import tap
 from logship.cli import state
 from logship.cli.main import config_option
 from logship.cli.table import clean

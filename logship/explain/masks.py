@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from logship.decisions import masked
+from logship.admin.decisions import masked
 
 _LETTER = re.compile(r"[^\W\d_]")
 _DIGIT = re.compile(r"\d")

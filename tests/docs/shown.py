@@ -41,7 +41,7 @@ LEFT_OUT = {
     r"kubectl": "needs a cluster; tests/integration/test_pods.py",
     r"127.0.0.1:8080/": "asks the nginx of compose",
     r"dead-letter ": "needs events that were refused; tests/unit/upkeep/test_replay.py",
-    r"^logship demo|^logship tap": "goes on for a while; tests/scenario/test_demo.py, tests/unit/test_tap.py",
+    r"^logship demo|^logship tap": "goes on for a while; tests/scenario/test_demo.py, tests/unit/admin/test_tap.py",
 }
 """Commands that an ordinary machine cannot run, or not for a test: what is found in them, and why. No other is left."""
 

@@ -25,7 +25,7 @@ try:
 finally:
     from logship.cli import main
     if "run" in {arguments!r}:
-        import logship.admin
+        import logship.admin.server
     print("MODULES", *sorted(name for name, module in sys.modules.items() if module is not None))
 """
 
@@ -61,7 +61,7 @@ def test_the_daemon_imports_of_its_libraries_what_it_uses(config: Path) -> None:
     assert {"aiohttp.connector", "aiohttp.web_server", "prometheus_client.metrics"} <= found
     assert not found & {"aiohttp.client", "aiohttp.tracing", "aiohttp.web", "aiohttp.web_app", "aiosignal", "argparse"}
     assert not found & {"prometheus_client.exposition", "http.server", "wsgiref", "importlib.resources", "zipfile"}
-    assert not found & {"rich", "regex", "is_bot._is_bot", "backports.zstd", "sqlite3", "logship.statuspage"}
+    assert not found & {"rich", "regex", "is_bot._is_bot", "backports.zstd", "sqlite3", "logship.admin.page"}
     assert not found & {"re2", "crawleruseragents", "logship.explain", "logship.receiver", "logship.discover"}
 
 

@@ -9,7 +9,7 @@ from aiohttp import ClientSession
 from aiohttp.test_utils import RawTestServer, TestClient
 from structlog.testing import capture_logs
 
-from logship import admin
+from logship.admin import server
 from logship.errors import LogshipError
 from logship.metrics import Metrics
 from logship.settings.admin import AdminSettings
@@ -55,7 +55,7 @@ def watched():
 
 @pytest.fixture
 async def client(watched):
-    async with TestClient(RawTestServer(admin.answers(watched, AdminSettings()))) as client:
+    async with TestClient(RawTestServer(server.answers(watched, AdminSettings()))) as client:
         yield client
 
 
@@ -108,7 +108,7 @@ async def test_no_other_site_may_use_an_answer(client, path):
 
 async def asked_as(watched, name, **settings):
     """Return the status of a request with this Host header."""
-    async with TestClient(RawTestServer(admin.answers(watched, AdminSettings(**settings)))) as client:
+    async with TestClient(RawTestServer(server.answers(watched, AdminSettings(**settings)))) as client:
         answer = await client.get("/status", headers={"Host": name})
         return answer.status, await answer.text()
 
@@ -178,7 +178,7 @@ async def served(watched, **options):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    async with admin.serve(AdminSettings("127.0.0.1", port), watched, **options):
+    async with server.serve(AdminSettings("127.0.0.1", port), watched, **options):
         yield port
 
 
@@ -208,8 +208,8 @@ async def drip(writer):
 
 async def test_an_answer_that_is_never_taken_loses_its_connection(watched, monkeypatch):
     """Nothing waits for a reader that does not read."""
-    aborted, abort = asyncio.Event(), admin._Connections._abort
-    monkeypatch.setattr(admin._Connections, "_abort", lambda *each: (abort(*each), aborted.set()))
+    aborted, abort = asyncio.Event(), server._Connections._abort
+    monkeypatch.setattr(server._Connections, "_abort", lambda *each: (abort(*each), aborted.set()))
     watched.status = lambda: {"much": "x" * 30_000_000}
     async with served(watched, patience=0.3) as port:
         slow = socket.create_connection(("127.0.0.1", port))
@@ -293,7 +293,7 @@ async def test_an_address_in_use_is_a_clear_error(watched):
     """The message names the address and what to do."""
     async with served(watched) as port:
         with pytest.raises(LogshipError, match=rf"127\.0\.0\.1:{port}: .*choose another or null"):
-            async with admin.serve(AdminSettings("127.0.0.1", port), watched):
+            async with server.serve(AdminSettings("127.0.0.1", port), watched):
                 pass
 
 
@@ -304,6 +304,6 @@ async def test_listening_beyond_loopback_is_said(watched, host, told):
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     with capture_logs() as logs:
-        async with admin.serve(AdminSettings(host, port), watched):
+        async with server.serve(AdminSettings(host, port), watched):
             pass
     assert [each["event"] for each in logs].count("admin.listens_beyond_loopback") == told

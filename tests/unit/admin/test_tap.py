@@ -8,11 +8,12 @@ import stat
 
 import pytest
 
-from logship import plan, tap
-from logship.decisions import Judge, masked, written_names
+from logship import plan
+from logship.admin import tap
+from logship.admin.decisions import Judge, masked, written_names
+from logship.admin.tap import MOST_ONLOOKERS, Tap, Wish
 from logship.records import Chunk
 from logship.settings import loader
-from logship.tap import MOST_ONLOOKERS, Tap, Wish
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:127.0) Gecko/20100101 Firefox/127.0"
 CONFIG = """

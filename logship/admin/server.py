@@ -136,10 +136,10 @@ class _Views:
         return Response(body=body, content_type="application/json", headers=_HEADERS)
 
     def page(self) -> Response:
-        from logship import statuspage  # with its template: few ever ask for it
+        from logship.admin import page  # with its template: few ever ask for it
 
-        text = statuspage.render(self._watched.status(), time.time())
-        headers = _HEADERS | {"Content-Security-Policy": statuspage.POLICY}
+        text = page.render(self._watched.status(), time.time())
+        headers = _HEADERS | {"Content-Security-Policy": page.POLICY}
         return Response(text=text, content_type="text/html", headers=headers)
 
 

@@ -1,6 +1,6 @@
 """The page at `/`: a daemon's status for people. A status in, HTML out; it reads nothing and knows no clock.
 
-All of it is drawn here, so that it is a page of tables without JavaScript; the script in `statuspage.html` only fetches
+All of it is drawn here, so that it is a page of tables without JavaScript; the script in `page.html` only fetches
 it anew and replaces what has changed. Everything in a status may have been written by strangers and is escaped, and the
 policy allows one style sheet and one script, by their hashes.
 """
@@ -39,7 +39,7 @@ def render(status: Mapping[str, Any], now: float) -> str:
     return _PLACE.sub(lambda found: drawn[found[1]], _TEMPLATE)
 
 
-_TEMPLATE = Path(__file__).with_name("statuspage.html").read_text("utf-8")
+_TEMPLATE = Path(__file__).with_name("page.html").read_text("utf-8")
 _PLACE = re.compile(r"\{([a-z]+)\}(?=<)")  # beyond the style sheet and the script, a tag follows each
 
 

@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from logship import statuspage
+from logship.admin.page import duration, error_of, render, share, size
 
 STATUS = {
     "version": "1.2.3",
@@ -62,7 +62,7 @@ STATUS = {
 
 
 def page(**changes):
-    return statuspage.render(copy.deepcopy(STATUS) | changes, 4720.0)
+    return render(copy.deepcopy(STATUS) | changes, 4720.0)
 
 
 def funnel(**changes):
@@ -234,7 +234,7 @@ def test_it_escapes_what_strangers_wrote():
 )
 def test_time_spans_are_told_by_two_units(seconds, told):
     """As people say them."""
-    assert statuspage.duration(seconds) == told
+    assert duration(seconds) == told
 
 
 @pytest.mark.parametrize(
@@ -242,7 +242,7 @@ def test_time_spans_are_told_by_two_units(seconds, told):
 )
 def test_sizes_have_units(count, told):
     """Of a power of 1,024."""
-    assert statuspage.size(count) == told
+    assert size(count) == told
 
 
 @pytest.mark.parametrize(
@@ -258,7 +258,7 @@ def test_sizes_have_units(count, told):
 )
 def test_shares_never_hide_a_rest(part, whole, told):
     """Nearly all is not all."""
-    assert statuspage.share(part, whole) == told
+    assert share(part, whole) == told
 
 
 @pytest.mark.parametrize(
@@ -273,11 +273,11 @@ def test_shares_never_hide_a_rest(part, whole, told):
 def test_an_error_is_told_with_its_age(error, told):
     """Whether it is of now or of yesterday, is what one asks first; a status is told once."""
     found = error and {"time": "1970-01-01T01:00:00+00:00", **error}
-    assert statuspage.error_of(found, 3664.0) == told
+    assert error_of(found, 3664.0) == told
 
 
 def test_every_cell_says_what_it_is_where_headings_do_not_fit():
     """On a phone a row of destinations or files is a list; what a heading says stands at each of its values."""
-    page = statuspage.render(STATUS, now=1060.0)
+    drawn = render(STATUS, now=1060.0)
     for label in ("state", "delivered", "waiting", "last error", "besides", "behind", "read", "size", "source"):
-        assert f'<td data-label="{label}"' in page
+        assert f'<td data-label="{label}"' in drawn

@@ -20,7 +20,7 @@ from typing import Any
 import orjson
 import structlog
 
-from logship.decisions import Judge
+from logship.admin.decisions import Judge
 from logship.parser import wrappers
 from logship.records import Chunk, readable
 

@@ -1,6 +1,6 @@
 """How fast it goes, from totals noted once a second."""
 
-from logship.rates import Rates
+from logship.admin.rates import Rates
 
 
 def noted(seconds, lines=100, events=10):
