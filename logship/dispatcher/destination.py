@@ -27,12 +27,12 @@ import structlog
 from logship.deadletter import DeadLetters
 from logship.dispatcher import request
 from logship.dispatcher.lane import Lane, Terms
+from logship.dispatcher.news import News
 from logship.dispatcher.retry import CAUSES, MISCONFIGURED, RETRY_AFTER, Gate, Pace
 from logship.dispatcher.tally import Tally
 from logship.dispatcher.wire import Wire
-from logship.logs import Throttle
 from logship.metrics import Metrics
-from logship.records import Delivered, Delivery, Misconfigured, Outcome, Refused, TryAgain, Verdict
+from logship.records import Delivered, Delivery, Outcome, Refused, TryAgain, Verdict
 from logship.settings.destination import DestinationSettings
 
 log = structlog.get_logger(__name__)
@@ -88,12 +88,9 @@ class Destination:
         self._tasks: list[asyncio.Task[None]] = []
         self._running = self._ended = False
         self._finished = asyncio.Event()
-        self._last_error: dict[str, object] | None = None
         self._flushing: asyncio.TimerHandle | None = None
-        self._throttle = Throttle(clock=clock)
         self._tally = Tally(metrics, settings.name)
-        self._cause: str | None = None  # why the gate was closed when we last told of it
-        self._told_of_pause = False
+        self._news = News(settings.name, clock, now)
         self._use(settings)
         self._watch_gauges()
 
@@ -163,7 +160,7 @@ class Destination:
         self._use(settings)
         if hold is not None:
             self._gate.hold(hold)
-        self._cause, self._told_of_pause = self._gate.cause, False
+        self._news.replaced(self._gate)
         self._room.set()
         for lane in self._lanes:
             lane.leave()
@@ -184,7 +181,7 @@ class Destination:
             "connections": len(self._lanes),
             "counts": dict(self._tally.totals),
             "dropping": self._tally.dropping(),
-            "last_error": self._last_error,
+            "last_error": self._news.last_error,
         }
 
     # -- lanes
@@ -296,7 +293,7 @@ class Destination:
         domain = delivery.event.domain
         alarm = self._tally.delivered(domain, verdict, seconds, delivery.attempts)
         if alarm is not None:
-            self._log_drops(domain, alarm)
+            self._news.drops(domain, alarm)
         self._let_go([delivery], Outcome.DELIVERED)
 
     def _take_note(self, delivery: Delivery, seconds: float) -> None:
@@ -312,13 +309,13 @@ class Destination:
             return
         self._accepted, self._accepted_in = [], []
         for domain, alarm in self._tally.accepted(accepted, seconds):
-            self._log_drops(domain, alarm)
+            self._news.drops(domain, alarm)
         self._let_go(accepted, Outcome.DELIVERED)
 
     def _failed(self, delivery: Delivery, verdict: Verdict, seconds: float) -> None:
         self._tally.failed(verdict, seconds, delivery.attempts)
         self._flush_soon()
-        self._tell_of(verdict)
+        self._news.failed(verdict, self._settings.retry.max)
 
     def _settle(self, delivery: Delivery, outcome: Outcome) -> None:
         self._tally.settled(outcome)
@@ -355,65 +352,7 @@ class Destination:
     def _gate_changed(self) -> None:
         for lane in self._lanes:
             lane.wake()
-        if self._gate.cause != self._cause:
-            self._tell_of_gate(self._cause, self._gate.cause)
-            self._cause = self._gate.cause
-
-    def _tell_of_gate(self, before: str | None, cause: str | None) -> None:
-        if cause is None:
-            if self._told_of_pause:
-                log.info("destination.resumed", destination=self._settings.name, was=before)
-            self._told_of_pause = False
-        elif self._throttle.allows(cause):
-            self._told_of_pause = True
-            log.warning(
-                "destination.paused",
-                destination=self._settings.name,
-                cause=cause,
-                seconds=round(self._gate.not_before - self._clock(), 1),
-                reason=self._last_error and self._last_error["reason"],
-            )
-
-    def _tell_of(self, verdict: Verdict) -> None:
-        """Log what went wrong, once a minute for each kind. Never an address, a URL or the server's own words."""
-        self._last_error = {"time": _written(self._now()), "status": verdict.status, "reason": _reason(verdict)}
-        if isinstance(verdict, Refused):
-            return  # told once it is kept: the disk may be full
-        if not self._throttle.allows((type(verdict), verdict.status, _reason(verdict))):
-            return
-        about = log.bind(destination=self._settings.name, status=verdict.status)
-        match verdict:
-            case Misconfigured():
-                about.error(
-                    "destination.misconfigured", help=verdict.detail, probed_every_seconds=self._settings.retry.max
-                )
-            case TryAgain():
-                about.warning(
-                    "destination.failed",
-                    reason=verdict.reason,
-                    retry_after=verdict.after,
-                    ambiguous=verdict.ambiguous,
-                )
-
-    def _log_refusal(self, delivery: Delivery, status: int | None) -> None:
-        if self._throttle.allows((Refused, status)):
-            name, domain = self._settings.name, delivery.event.domain
-            help_ = "kept in dead-letter.jsonl"
-            log.error("event.refused", destination=name, status=status, domain=domain, help=help_)
-
-    def _log_drops(self, domain: str, alarm: bool) -> None:
-        name = self._settings.name
-        if not alarm:
-            log.info("destination.accepted_again", destination=name, domain=domain)
-            return
-        log.error(
-            "destination.dropping",
-            destination=name,
-            domain=domain,
-            help="Plausible drops nearly everything it accepts for this domain. Likely causes: the domain is not a "
-            "site of this Plausible; the address sent is the proxy's, not the visitor's (client_ip, ip_headers); "
-            "an unpaid plan; a hostname or address blocked in the site's Shields",
-        )
+        self._news.pauses(self._gate)
 
     # -- dead letters
 
@@ -421,7 +360,7 @@ class Destination:
         detail = verdict.detail if isinstance(verdict, Refused) else f"sent, but never answered: {verdict.reason}"
         kept = await self._bury([delivery], verdict.status, detail)
         if kept and isinstance(verdict, Refused):
-            self._log_refusal(delivery, verdict.status)
+            self._news.refused(delivery, verdict.status)
         return kept
 
     async def _bury(self, deliveries: Sequence[Delivery], status: int | None, detail: str) -> bool:
@@ -432,13 +371,7 @@ class Destination:
             await asyncio.to_thread(self._dead_letters.append_many, entries)
         except OSError as error:
             self._metrics.dead_letter_failures.inc()
-            if self._throttle.allows("dead letters"):
-                log.error(
-                    "dead_letter.failed",
-                    destination=self._settings.name,
-                    error=error.strerror,
-                    help="make room or repair the state directory; the events wait, nothing is lost",
-                )
+            self._news.not_kept(error)
             return False
         return True
 
@@ -485,16 +418,6 @@ class Destination:
         while self._held:
             self._settled.clear()
             await self._settled.wait()
-
-
-def _reason(verdict: Verdict) -> str:
-    """Return what a verdict says, in our own words: a server's could hold what a visitor sent."""
-    match verdict:
-        case Misconfigured():
-            return verdict.detail
-        case TryAgain():
-            return verdict.reason
-    return "event refused"
 
 
 def _letter(delivery: Delivery, status: int | None, detail: str, time_now: str) -> dict[str, object]:
