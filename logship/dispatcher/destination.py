@@ -11,14 +11,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import math
 import random as chance
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -26,13 +23,14 @@ import structlog
 
 from logship.deadletter import DeadLetters
 from logship.dispatcher import request
+from logship.dispatcher.graveyard import Graveyard
 from logship.dispatcher.lane import Lane, Terms
 from logship.dispatcher.news import News
 from logship.dispatcher.retry import CAUSES, MISCONFIGURED, RETRY_AFTER, Gate, Pace
 from logship.dispatcher.tally import Tally
 from logship.dispatcher.wire import Wire
 from logship.metrics import Metrics
-from logship.records import Delivered, Delivery, Outcome, Refused, TryAgain, Verdict
+from logship.records import Delivered, Delivery, Outcome, Verdict
 from logship.settings.destination import DestinationSettings
 
 log = structlog.get_logger(__name__)
@@ -69,7 +67,6 @@ class Destination:
     ) -> None:
         self.max_event_age = max_event_age
         self._ack = ack
-        self._dead_letters = dead_letters
         self._metrics = metrics
         self._clock = clock
         self._now = now
@@ -91,6 +88,7 @@ class Destination:
         self._flushing: asyncio.TimerHandle | None = None
         self._tally = Tally(metrics, settings.name)
         self._news = News(settings.name, clock, now)
+        self._graveyard = Graveyard(dead_letters, metrics, self._news, now)
         self._use(settings)
         self._watch_gauges()
 
@@ -199,7 +197,7 @@ class Destination:
             pace=Pace(rate) if rate is not None else None,
             expired=self._expired,
             settle=self._settle,
-            bury=self._bury_one,
+            bury=self._graveyard.bury_one,
             delivered=self._delivered,
             accepted=self._take_note,
             failed=self._failed,
@@ -270,9 +268,8 @@ class Destination:
             if patience > 0.0:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._room.wait(), min(patience, _LOOK_AGAIN))
-            elif await self._bury(rest, None, "queue full (when_full: dead_letter)"):
-                self._tally.settled(Outcome.DEAD_LETTER, len(rest))
-                self._acknowledge(rest, Outcome.DEAD_LETTER)
+            elif await self._graveyard.bury(rest, "queue full (when_full: dead_letter)"):
+                self._buried(rest)
                 return False
             else:
                 self._full_since = self._clock()
@@ -282,6 +279,18 @@ class Destination:
         if self._settings.when_full == "wait" or self._full_since is None:
             return math.inf
         return self._full_since + _PATIENCE - self._clock()
+
+    async def _bury_for_good(self, rest: Sequence[Delivery]) -> None:
+        """Give what a retired destination will not deliver its end, as soon as the disk takes it."""
+        if self._retired is None or not rest:
+            return
+        await self._graveyard.insist(rest, self._retired)
+        self._buried(rest)
+
+    def _buried(self, deliveries: Sequence[Delivery]) -> None:
+        """Settle what was never queued, or is not any more."""
+        self._tally.settled(Outcome.DEAD_LETTER, len(deliveries))
+        self._acknowledge(deliveries, Outcome.DEAD_LETTER)
 
     # -- what lanes tell
 
@@ -354,38 +363,6 @@ class Destination:
             lane.wake()
         self._news.pauses(self._gate)
 
-    # -- dead letters
-
-    async def _bury_one(self, delivery: Delivery, verdict: Refused | TryAgain) -> bool:
-        detail = verdict.detail if isinstance(verdict, Refused) else f"sent, but never answered: {verdict.reason}"
-        kept = await self._bury([delivery], verdict.status, detail)
-        if kept and isinstance(verdict, Refused):
-            self._news.refused(delivery, verdict.status)
-        return kept
-
-    async def _bury(self, deliveries: Sequence[Delivery], status: int | None, detail: str) -> bool:
-        """Write dead letters. False: the disk refused them, nothing is settled."""
-        time_now = _written(self._now())
-        entries = [_letter(delivery, status, detail, time_now) for delivery in deliveries]
-        try:
-            await asyncio.to_thread(self._dead_letters.append_many, entries)
-        except OSError as error:
-            self._metrics.dead_letter_failures.inc()
-            self._news.not_kept(error)
-            return False
-        return True
-
-    async def _bury_for_good(self, rest: Sequence[Delivery]) -> None:
-        """Give what a retired destination will not deliver its end, as soon as the disk takes it."""
-        if self._retired is None or not rest:
-            return
-        for pause in itertools.repeat(_PATIENCE):
-            if await self._bury(rest, None, self._retired):
-                break
-            await asyncio.sleep(pause)
-        self._tally.settled(Outcome.DEAD_LETTER, len(rest))
-        self._acknowledge(rest, Outcome.DEAD_LETTER)
-
     # -- figures
 
     def _watch_gauges(self) -> None:
@@ -418,23 +395,6 @@ class Destination:
         while self._held:
             self._settled.clear()
             await self._settled.wait()
-
-
-def _letter(delivery: Delivery, status: int | None, detail: str, time_now: str) -> dict[str, object]:
-    return {
-        "time": time_now,
-        "destination": delivery.destination,
-        "status": status,
-        "detail": detail,
-        "event_time": delivery.time,
-        "event": asdict(delivery.event),
-        "path": delivery.span.path if delivery.span is not None else None,
-        "offset": delivery.span.start if delivery.span is not None else None,
-    }
-
-
-def _written(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
 
 
 def _without_credentials(url: str) -> str:

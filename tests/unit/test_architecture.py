@@ -47,6 +47,7 @@ FLOORS = {
     "logship.router.scrutiny": 3,
     "logship.dispatcher": 2,
     "logship.dispatcher.lane": 3,
+    "logship.dispatcher.graveyard": 4,
     "logship.dispatcher.destination": 4,
     "logship.progress": 2,
     "logship.progress.checkpoint": 3,
