@@ -1,7 +1,7 @@
 """The page at `/`: a daemon's status for people. A status in, HTML out; it reads nothing and knows no clock.
 
-All of it is drawn here, so that it is a page of tables without JavaScript; the script in `page.html` only fetches
-it anew and replaces what has changed. Everything in a status may have been written by strangers and is escaped, and the
+All of it is drawn here, so that it is a page of tables without JavaScript; the script in `page.html` only fetches it
+anew and replaces what has changed. Everything in a status may have been written by strangers and is escaped, and the
 policy allows one style sheet and one script, by their hashes.
 """
 
@@ -10,22 +10,24 @@ from __future__ import annotations
 import base64
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
 from html import escape
 from pathlib import Path
 from typing import Any
 
+from logship.admin import alarms, drawing
+from logship.admin.figures import duration, number, share, size
+
 _REASONS = 15  # bars of the funnel; what is rarer is drawn as one
-_WIDTH = 1000  # of a drawing, in units of its own: it is as wide as its place
 
 
 def render(status: Mapping[str, Any], now: float) -> str:
     """Return the page. ``now``: epoch seconds, for how long ago things were."""
     drawn = {
-        "title": f"logship: {_state(status)[0].lower()}",
-        "state": '<span class="state {1}">{0}</span>'.format(*_state(status)),
+        "title": f"logship: {alarms.state(status)[0].lower()}",
+        "state": '<span class="state {1}">{0}</span>'.format(*alarms.state(status)),
         "who": escape(f"{status['version']}, pid {status['pid']}, up {duration(now - status['started'])}"),
         "alarms": _alarms(status),
         "now": _now(status),
@@ -55,41 +57,12 @@ POLICY = (
 """The Content-Security-Policy of the page."""
 
 
-# The head: is all well?
-
-
-def _state(status: Mapping[str, Any]) -> tuple[str, str]:
-    if status["stopping"]:
-        return "Stopping", "bad"
-    if not status["ready"]:
-        return "Not ready", "bad"
-    return ("Delivering", "good") if _behind(status) == 0 else ("Delivering, catching up", "good")
+# The head
 
 
 def _alarms(status: Mapping[str, Any]) -> str:
-    alarms = [*_alarms_of_files(status), *_alarms_of_destinations(status)]
-    if not status["checkpoint_saved"]:
-        alarms.append("The checkpoint cannot be saved: is the disk full?")
-    if status["reload"]["problems"]:
-        alarms.append("The configuration was refused, the previous one stays in use: see below.")
-    return f'<section class="alarm" aria-label="What is wrong">{_list(alarms)}</section>' if alarms else ""
-
-
-def _alarms_of_files(status: Mapping[str, Any]) -> Iterator[str]:
-    if not status["files"]:
-        yield "No file is followed: none fits the configured paths."
-    for each in status["files"]:
-        if each.get("error"):
-            yield f"{each['path']}: {each['error']}"
-
-
-def _alarms_of_destinations(status: Mapping[str, Any]) -> Iterator[str]:
-    for each in status["destinations"]:
-        if each["state"] != "ok":
-            error = (each["last_error"] or {}).get("reason", each["cause"])
-            yield f"Destination {each['name']} is {each['state']}: {error}"
-        for domain in each["dropping"]:
-            yield f"{each['name']} drops nearly all events for {domain}: is it a site there, are the addresses right?"
+    found = [*alarms.raised(status)]
+    return f'<section class="alarm" aria-label="What is wrong">{drawing.items(found)}</section>' if found else ""
 
 
 def _now(status: Mapping[str, Any]) -> str:
@@ -98,17 +71,13 @@ def _now(status: Mapping[str, Any]) -> str:
         ("lines a second", number(rates["lines_per_second"])),
         ("events a second", number(rates["events_per_second"])),
         ("files followed", number(sum(each["state"] == "following" for each in files))),
-        ("behind", size(_behind(status))),
+        ("behind", size(alarms.behind(status))),
         (
             "oldest line not settled",
             duration(status["oldest_unsettled_seconds"]) if status["unsettled_lines"] else "none",
         ),
     ]
     return "".join(f"<div><dt>{name}</dt><dd>{escape(value)}</dd></div>" for name, value in figures)
-
-
-def _behind(status: Mapping[str, Any]) -> int:
-    return sum(each.get("behind", 0) for each in status["files"])
 
 
 # The funnel: each row takes its share off what the rows above have left
@@ -127,7 +96,7 @@ def _funnel(status: Mapping[str, Any], now: float) -> str:
     since = (
         f"Since the start, {duration(now - status['started'])} ago. What became of each line, the most frequent first."
     )
-    head = _heads(("what", "picture", "lines:n", "share:n"))
+    head = drawing.headings(("what", "picture", "lines:n", "share:n"))
     return f"<table><caption>{since}</caption><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
 
 
@@ -144,18 +113,14 @@ def _taken(reasons: Mapping[str, Mapping[str, Mapping[str, int]]], expired: int)
 
 
 def _bar(kind: str, label: str, count: int, start: int, lines: int) -> str:
-    at, width = _WIDTH * start / lines, max(_WIDTH * count / lines, 3 if count else 0)
+    at, width = drawing.WIDTH * start / lines, max(drawing.WIDTH * count / lines, 3 if count else 0)
     kind = escape(kind)
-    drawing = f'<rect class="f-{kind}" x="{min(at, _WIDTH - width):.1f}" width="{width:.1f}" height="16"/>'
+    shape = f'<rect class="f-{kind}" x="{min(at, drawing.WIDTH - width):.1f}" width="{width:.1f}" height="16"/>'
+    pic = drawing.picture("bar", 16, shape)
     return (
-        f'<tr class="{kind}"><th scope="row">{escape(label)}</th><td class="pic">{_svg("bar", 16, drawing)}</td>'
+        f'<tr class="{kind}"><th scope="row">{escape(label)}</th><td class="pic">{pic}</td>'
         f'<td class="n">{count:,}</td><td class="n">{escape(share(count, lines))}</td></tr>'
     )
-
-
-def _svg(kind: str, height: int, drawing: str) -> str:
-    box = f'viewBox="0 0 {_WIDTH} {height}" preserveAspectRatio="none"'
-    return f'<svg class="{kind}" {box} aria-hidden="true" focusable="false">{drawing}</svg>'
 
 
 # Events a second, as they went
@@ -166,8 +131,8 @@ def _rate(rates: Mapping[str, Any]) -> str:
     if not history:
         return '<p class="soft">The picture begins in a moment.</p>'
     most = max(history)
-    width, top, first = _WIDTH / steps, most or 1.0, steps - len(history)
-    drawing = "".join(
+    width, top, first = drawing.WIDTH / steps, most or 1.0, steps - len(history)
+    shapes = "".join(
         f'<rect class="f-area" x="{n * width:.1f}" y="{64 - 60 * value / top:.1f}" width="{width * 0.85:.1f}" '
         f'height="{60 * value / top:.1f}"/>'
         for n, value in enumerate(history, first)
@@ -176,7 +141,7 @@ def _rate(rates: Mapping[str, Any]) -> str:
     caption = (
         f"The last {duration(len(history) * step)}, {step} s a bar: now {number(history[-1])}, at most {number(most)}."
     )
-    return f'{_svg("line", 64, drawing)}<p class="soft">{caption}</p>'
+    return f'{drawing.picture("line", 64, shapes)}<p class="soft">{caption}</p>'
 
 
 # Tables
@@ -189,12 +154,12 @@ def _destinations(destinations: Sequence[Mapping[str, Any]], now: float) -> str:
             f'<td class="{"good" if each["state"] == "ok" else "bad"}">{escape(_state_of(each))}</td>',
             f'<td class="n">{each["counts"].get("delivered", 0):,}</td>',
             f'<td class="n">{each["queued"] + each["in_flight"]:,}</td>',
-            f'<td class="p">{escape(error_of(each["last_error"], now) or "none")}</td>',
+            f'<td class="p">{escape(alarms.error_of(each["last_error"], now) or "none")}</td>',
             f'<td class="p">{escape(_rest_of(each["counts"]))}</td>',
         )
         for each in destinations
     ]
-    return _table(("destination", "state", "delivered:n", "waiting:n", "last error", "besides"), rows)
+    return drawing.table(("destination", "state", "delivered:n", "waiting:n", "last error", "besides"), rows)
 
 
 def _state_of(destination: Mapping[str, Any]) -> str:
@@ -210,19 +175,6 @@ def _rest_of(counts: Mapping[str, int]) -> str:
     )
 
 
-def error_of(error: Mapping[str, Any] | None, now: float) -> str:
-    """Say what a destination's last error was, and how long ago; empty where there was none."""
-    if not error:
-        return ""
-    try:
-        ago = f"{duration(max(0.0, now - datetime.fromisoformat(error['time']).timestamp()))} ago"
-    except ValueError:
-        ago = str(error["time"])
-    said = str(error["reason"] or "")
-    status = str(error["status"] or "")
-    return f"{ago}: {said if status in said else f'{status} {said}'}"
-
-
 def _files(files: Sequence[Mapping[str, Any]]) -> str:
     rows = [
         (
@@ -235,7 +187,7 @@ def _files(files: Sequence[Mapping[str, Any]]) -> str:
         )
         for each in files
     ]
-    return _table(("file", "state", "behind:n", "read:n", "size:n", "source"), rows)
+    return drawing.table(("file", "state", "behind:n", "read:n", "size:n", "source"), rows)
 
 
 def _without_files(status: Mapping[str, Any]) -> str:
@@ -249,79 +201,13 @@ def _progress(file: Mapping[str, Any]) -> str:
     return share(file["offset"], file["size"]) if file.get("size") else ""
 
 
-def _table(heads: Iterable[str], rows: Sequence[Iterable[str]]) -> str:
-    if not rows:
-        return '<p class="soft">none</p>'
-    heads = tuple(heads)
-    body = "".join(f"<tr>{''.join(map(_labelled, row, heads))}</tr>" for row in rows)
-    return f"<table class=rows><thead><tr>{_heads(heads)}</tr></thead><tbody>{body}</tbody></table>"
-
-
-def _labelled(cell: str, head: str) -> str:
-    # On a phone a row is a list, and each of its cells says what it is.
-    return cell.replace("<td", f'<td data-label="{head.partition(":")[0]}"', 1)
-
-
-def _heads(heads: Iterable[str]) -> str:
-    """Return cells of the heading; ``:n`` marks a column of numbers."""
-    named = (each.partition(":") for each in heads)
-    return "".join(f'<th scope="col"{" class=n" if kind else ""}>{name}</th>' for name, _, kind in named)
-
-
 def _config(status: Mapping[str, Any], now: float) -> str:
     reload = status["reload"]
     file, ago = escape(status["config"]), duration(now - reload["at"])
     if reload["problems"]:
         refusal = f'{file} was <b class="bad">refused</b> {ago} ago; the previous configuration stays in use.'
-        return f'<p>{refusal}</p><ul class="changes">{_items(reload["problems"])}</ul>'
+        return f"<p>{refusal}</p>{drawing.items(reload['problems'], 'changes')}"
     how = "read at the start" if reload["number"] == 1 else "read again"
     changes = reload["changes"] or (["nothing changed"] if reload["number"] > 1 else [])
-    listed = f'<ul class="changes">{_items(changes)}</ul>' if changes else ""
+    listed = drawing.items(changes, "changes") if changes else ""
     return f"<p>{file}, {how} {ago} ago; hash {escape(reload['hash'][:12])}.</p>{listed}"
-
-
-def _list(texts: Iterable[str]) -> str:
-    return f"<ul>{_items(texts)}</ul>"
-
-
-def _items(texts: Iterable[str]) -> str:
-    return "".join(f"<li>{escape(text)}</li>" for text in texts)
-
-
-# Figures
-
-
-def number(value: float) -> str:
-    """Return a number as people read it: ``1,234``, ``12.5``, ``0.25``."""
-    return f"{value:,.0f}" if value >= 100 or value == int(value) else f"{value:.1f}" if value >= 1 else f"{value:.2g}"
-
-
-def size(value: float | None) -> str:
-    """Return bytes with their unit: ``512 B``, ``1.5 MiB``; nothing for None."""
-    if value is None:
-        return ""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if value < 1024 or unit == "GiB":
-            return f"{value:,.0f} {unit}" if unit == "B" or value >= 100 else f"{value:.1f} {unit}"
-        value /= 1024
-    raise AssertionError  # the loop ends with its last unit
-
-
-def duration(seconds: float) -> str:
-    """Return a time span by its two greatest units: ``3 s``, ``4 min 10 s``, ``2 d 3 h``."""
-    if seconds < 10:
-        return f"{max(0.0, seconds):.1f} s".replace(".0 s", " s")
-    left, parts = round(seconds), list[str]()
-    for unit, length in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1)):
-        count, left = divmod(left, length)
-        if count or parts:
-            parts.append(f"{count} {unit}")
-    return " ".join(part for part in parts[:2] if not part.startswith("0 "))
-
-
-def share(part: float, whole: float) -> str:
-    """Return a percentage; what is there is never shown as nothing, nor what is missing as all."""
-    percent = 100 * part / whole if whole else 0.0
-    if 0 < percent < 0.1:
-        return "< 0.1 %"
-    return "> 99.9 %" if 99.9 < percent < 100 else f"{percent:.1f} %".replace(".0 %", " %")

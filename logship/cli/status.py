@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from logship.admin.page import duration, error_of, number, share, size
+from logship.admin.alarms import error_of
+from logship.admin.figures import duration, number, share, size
 from logship.cli import state
 from logship.cli.main import config_option
 from logship.cli.table import clean

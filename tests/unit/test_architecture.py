@@ -83,7 +83,7 @@ PURE = {
     ),
     *("logship.dispatcher.retry", "logship.dispatcher.request", "logship.progress.ledger"),
     *("logship.progress.fingerprint", "logship.parser", "logship.router", "logship.settings.differences"),
-    *("logship.admin.decisions", "logship.admin.rates", "logship.admin.page"),
+    *(f"logship.admin.{name}" for name in ("alarms", "decisions", "drawing", "figures", "page", "rates")),
 }
 IMPURE = {
     *("asyncio", "aiohttp", "uvloop", "socket", "ssl", "selectors", "threading", "subprocess", "watchdog"),

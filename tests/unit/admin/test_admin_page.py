@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from logship.admin.page import duration, error_of, render, share, size
+from logship.admin.page import render
 
 STATUS = {
     "version": "1.2.3",
@@ -218,62 +218,6 @@ def test_it_escapes_what_strangers_wrote():
     assert text.count("<script>") == 1
     assert "alert('" not in text
     assert page(reload={"number": 2, "hash": evil, "at": 0.0, "problems": [], "changes": [evil]}).count("<script>") == 1
-
-
-@pytest.mark.parametrize(
-    ("seconds", "told"),
-    [
-        (0, "0 s"),
-        (0.04, "0 s"),
-        (3.25, "3.2 s"),
-        (59.6, "1 min"),
-        (250, "4 min 10 s"),
-        (7200, "2 h"),
-        (183_845, "2 d 3 h"),
-    ],
-)
-def test_time_spans_are_told_by_two_units(seconds, told):
-    """As people say them."""
-    assert duration(seconds) == told
-
-
-@pytest.mark.parametrize(
-    ("count", "told"), [(0, "0 B"), (1023, "1,023 B"), (1536, "1.5 KiB"), (5 << 40, "5,120 GiB"), (None, "")]
-)
-def test_sizes_have_units(count, told):
-    """Of a power of 1,024."""
-    assert size(count) == told
-
-
-@pytest.mark.parametrize(
-    ("part", "whole", "told"),
-    [
-        (0, 10, "0 %"),
-        (1, 10**6, "< 0.1 %"),
-        (999_999, 10**6, "> 99.9 %"),
-        (10, 10, "100 %"),
-        (1, 3, "33.3 %"),
-        (1, 0, "0 %"),
-    ],
-)
-def test_shares_never_hide_a_rest(part, whole, told):
-    """Nearly all is not all."""
-    assert share(part, whole) == told
-
-
-@pytest.mark.parametrize(
-    ("error", "told"),
-    [
-        (None, ""),
-        ({"status": None, "reason": "connect: Connection refused"}, "1 min 4 s ago: connect: Connection refused"),
-        ({"status": 502, "reason": "HTTP 502"}, "1 min 4 s ago: HTTP 502"),
-        ({"status": 401, "reason": "who are you"}, "1 min 4 s ago: 401 who are you"),
-    ],
-)
-def test_an_error_is_told_with_its_age(error, told):
-    """Whether it is of now or of yesterday, is what one asks first; a status is told once."""
-    found = error and {"time": "1970-01-01T01:00:00+00:00", **error}
-    assert error_of(found, 3664.0) == told
 
 
 def test_every_cell_says_what_it_is_where_headings_do_not_fit():
