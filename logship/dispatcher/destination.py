@@ -22,11 +22,11 @@ from urllib.parse import urlsplit
 import structlog
 
 from logship.deadletter import DeadLetters
-from logship.dispatcher import request
+from logship.dispatcher import gauges, request
 from logship.dispatcher.graveyard import Graveyard
 from logship.dispatcher.lane import Lane, Terms
 from logship.dispatcher.news import News
-from logship.dispatcher.retry import CAUSES, MISCONFIGURED, RETRY_AFTER, Gate, Pace
+from logship.dispatcher.retry import MISCONFIGURED, RETRY_AFTER, Gate, Pace
 from logship.dispatcher.tally import Tally
 from logship.dispatcher.wire import Wire
 from logship.metrics import Metrics
@@ -90,7 +90,13 @@ class Destination:
         self._news = News(settings.name, clock, now)
         self._graveyard = Graveyard(dead_letters, metrics, self._news, now)
         self._use(settings)
-        self._watch_gauges()
+        gauges.watch(
+            metrics,
+            settings.name,
+            queued=lambda: self._held - self._in_flight(),
+            in_flight=self._in_flight,
+            cause=lambda: self._gate.cause,
+        )
 
     async def run(self) -> None:
         """Deliver until stopped. Cancelled: abort at once; what is not settled stays unsettled."""
@@ -182,6 +188,10 @@ class Destination:
             "last_error": self._news.last_error,
         }
 
+    def forget_gauges(self) -> None:
+        """Show no state in the metrics any more, once it is stopped for good."""
+        gauges.forget(self._metrics, self._settings.name)
+
     # -- lanes
 
     def _use(self, settings: DestinationSettings) -> None:
@@ -228,6 +238,20 @@ class Destination:
         for lane, task in zip(self._lanes, self._tasks, strict=False):
             lane.leave()
             task.cancel()
+
+    def _in_flight(self) -> int:
+        return sum(lane.busy for lane in self._lanes)
+
+    def _hopeless(self, grace: float) -> bool:
+        """Say whether nothing can settle in time: the gate stays shut for longer, and no answer is awaited."""
+        gate = self._gate
+        shut = gate.cause in (RETRY_AFTER, MISCONFIGURED) and gate.not_before - self._clock() > grace
+        return shut and not self._in_flight()
+
+    async def _until_settled(self) -> None:
+        while self._held:
+            self._settled.clear()
+            await self._settled.wait()
 
     # -- the queue
 
@@ -362,39 +386,6 @@ class Destination:
         for lane in self._lanes:
             lane.wake()
         self._news.pauses(self._gate)
-
-    # -- figures
-
-    def _watch_gauges(self) -> None:
-        name, metrics = self._settings.name, self._metrics
-        metrics.queued.labels(name).set_function(lambda: float(self._held - self._in_flight()))
-        metrics.in_flight.labels(name).set_function(lambda: float(self._in_flight()))
-        for cause in CAUSES:
-            metrics.destination_paused.labels(name, cause).set_function(
-                lambda cause=cause: float(self._gate.cause == cause)  # type: ignore[misc]
-            )
-
-    def forget_gauges(self) -> None:
-        """Show no state any more: a pause that nobody can end would keep an alert alive."""
-        name, metrics = self._settings.name, self._metrics
-        for gauge in (metrics.queued, metrics.in_flight):
-            gauge.remove(name)
-        for cause in CAUSES:
-            metrics.destination_paused.remove(name, cause)
-
-    def _in_flight(self) -> int:
-        return sum(lane.busy for lane in self._lanes)
-
-    def _hopeless(self, grace: float) -> bool:
-        """Say whether nothing can settle in time: the gate stays shut for longer, and no answer is awaited."""
-        gate = self._gate
-        shut = gate.cause in (RETRY_AFTER, MISCONFIGURED) and gate.not_before - self._clock() > grace
-        return shut and not self._in_flight()
-
-    async def _until_settled(self) -> None:
-        while self._held:
-            self._settled.clear()
-            await self._settled.wait()
 
 
 def _without_credentials(url: str) -> str:
