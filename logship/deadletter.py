@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from fcntl import LOCK_EX, flock
 from pathlib import Path
+from typing import Any
 
 import orjson
 import structlog
@@ -91,7 +92,7 @@ class Letters:
         self.torn = 0
         with suppress(FileNotFoundError), self.path.open("rb") as file:
             for line in file:
-                entry = _decode(line)
+                entry = decode(line)
                 if entry is not None:
                     yield entry
                 elif line.strip():
@@ -101,6 +102,15 @@ class Letters:
 def read(path: Path) -> Letters:
     """Return the entries of a dead letter file, oldest first; a file that is not there has none."""
     return Letters(path)
+
+
+def decode(line: bytes) -> dict[str, Any] | None:
+    """Return the entry that a line holds; None for a blank or torn one."""
+    try:
+        entry = json.loads(line.decode())
+    except (ValueError, RecursionError):
+        return None
+    return entry if isinstance(entry, dict) else None
 
 
 def _open(path: Path) -> int:
@@ -154,14 +164,6 @@ def _encode(entry: Mapping[str, object]) -> bytes:
         return orjson.dumps(dict(entry), default=_plain) + b"\n"
     except TypeError:  # a byte that is not UTF-8 (a lone surrogate), or a number beyond 64 bits: orjson cannot
         return json.dumps(dict(entry), separators=(",", ":"), default=_plain).encode() + b"\n"
-
-
-def _decode(line: bytes) -> dict[str, object] | None:
-    try:
-        entry = json.loads(line.decode())
-    except (ValueError, RecursionError):
-        return None
-    return entry if isinstance(entry, dict) else None
 
 
 def _plain(value: object) -> object:

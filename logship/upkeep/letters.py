@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -46,7 +45,7 @@ def part_number(path: Path) -> int:
 def numbered(found: Iterable[bytes], last: int = 0) -> Iterator[Letter]:
     """Yield the lines as letters, numbered from ``last`` on."""
     for line in found:
-        entry = _decode(line)
+        entry = deadletter.decode(line)
         last += entry is not None
         yield Letter(0 if entry is None else last, line, entry)
 
@@ -62,11 +61,3 @@ def lines_of(file: IO[bytes], end: float) -> Iterator[bytes]:
     while file.tell() < end and (line := file.readline()):
         if line.strip():
             yield line
-
-
-def _decode(line: bytes) -> dict[str, Any] | None:
-    try:
-        entry = json.loads(line.decode())
-    except (ValueError, RecursionError):
-        return None
-    return entry if isinstance(entry, dict) else None
