@@ -16,7 +16,6 @@ from logship.environment import Variables
 from logship.language.notations import shown_duration
 from logship.plan import Plan
 from logship.progress.checkpoint import Checkpoint
-from logship.records import readable
 from logship.source.paths import Followed
 from logship.upkeep import offsets
 from logship.upkeep.offsets import Place
@@ -95,18 +94,12 @@ def _row(place: Place) -> tuple[object, ...]:
 
 
 def _as_json(place: Place) -> dict[str, object]:
-    position = place.position
-    return {
-        "source": position.source,
-        "path": readable(position.path),
-        "offset": position.offset,
-        "size": place.size,
-        "behind": place.behind,
+    return place.as_json() | {
         "same": place.state in (offsets.SAME, offsets.CUT) if place.size is not None else None,
         "state": place.state,
         "error": place.error or None,
-        "finished": position.finished,
-        "seen": _written(position.seen),
+        "finished": place.position.finished,
+        "seen": _written(place.position.seen),
     }
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 from logship.errors import LogshipError, StateError
 from logship.progress.checkpoint import Checkpoint, Position
@@ -46,6 +47,16 @@ class Place:
         if self.size is None or self.state not in (SAME, CUT):
             return None
         return max(0, self.size - self.position.offset)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return which file it is of, and how far that is settled, as JSON-able values; sizes in bytes."""
+        return {
+            "source": self.position.source,
+            "path": readable(self.position.path),
+            "offset": self.position.offset,
+            "size": self.size,
+            "behind": self.behind,
+        }
 
 
 # Looking

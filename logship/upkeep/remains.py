@@ -13,9 +13,7 @@ from typing import Any
 from logship.deadletter import LETTERS, Letters
 from logship.errors import StateError
 from logship.progress.checkpoint import LOCK, NEWEST, Checkpoint
-from logship.records import readable
 from logship.upkeep import offsets
-from logship.upkeep.offsets import Place
 
 _COUNTED = 16 << 20  # bytes of dead letters that are read to count them
 
@@ -38,7 +36,7 @@ def look(state_dir: Path, locks: Path = Path("/proc/locks")) -> dict[str, Any]:
         "state_dir": str(state_dir),
         "pid": holder,
         "checkpoint_at": saved,
-        "files": [_as_json(place) for place in places if not place.position.finished],
+        "files": [place.as_json() | {"state": place.state} for place in places if not place.position.finished],
         "dead_letters": letters,
     }
 
@@ -72,15 +70,3 @@ def _letters(path: Path) -> dict[str, Any]:
     letters = Letters(path)
     counted = sum(1 for _ in letters) if letters.size <= _COUNTED else None
     return {"bytes": letters.size, "events": counted}
-
-
-def _as_json(place: Place) -> dict[str, Any]:
-    position = place.position
-    return {
-        "source": position.source,
-        "path": readable(position.path),
-        "offset": position.offset,
-        "size": place.size,
-        "behind": place.behind,
-        "state": place.state,
-    }
