@@ -1,8 +1,4 @@
-"""The process around a pipeline: signals, the service manager, watching the configuration, reload, stop, exit code.
-
-A reload builds the new plan in full before anything changes; a broken file changes nothing. Changes to `state_dir` and
-`admin` need a restart: they are reported, and everything else applies.
-"""
+"""The process around a pipeline: signals, the service manager, the reload of its configuration, stop, exit code."""
 
 from __future__ import annotations
 
@@ -13,23 +9,21 @@ import os
 import signal
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import structlog
 
-from logship import __version__, plan
+from logship import __version__
 from logship.admin.rates import Rates
+from logship.configuration import Configuration
 from logship.deadletter import DeadLetters
-from logship.environment import Variables
-from logship.errors import ConfigError, LogshipError
+from logship.errors import LogshipError
 from logship.metrics import Metrics
 from logship.pipeline import Pipeline
+from logship.plan import Plan
 from logship.progress.checkpoint import Checkpoint
 from logship.servicemanager import ServiceManager
-from logship.settings import differences
-from logship.settings.edition import Contents, Edition
 from logship.settings.root import Settings
 
 log = structlog.get_logger(__name__)
@@ -37,48 +31,27 @@ log = structlog.get_logger(__name__)
 _READY_LOOK = 0.1  # seconds between two looks until READY was said
 _WAIT_FOR_API = 30.0  # seconds; the unit's TimeoutStartSec is twice that
 _NOTE_EVERY = 1.0  # seconds between two notes of the totals, for the rates
-_LOOK_EVERY = 1.0  # seconds between two looks at the configuration's files
 _AFTER_DAMAGE = {
     "previous": "what was settled since the save before is sent again",
     "empty": "followed files are read from their beginning; what is within max_event_age is sent again",
 }
-_NEEDS_RESTART = ("state_dir", "admin")
-
-
-@dataclass(slots=True)
-class Reload:
-    """How the last attempt to read the configuration ended, for ``/status`` and `logship reload`."""
-
-    number: int = 0
-    hash: str = ""
-    at: float = 0.0
-    problems: tuple[str, ...] = ()
-    changes: tuple[str, ...] = ()
-
-    def as_json(self) -> dict[str, Any]:
-        """Return JSON-able values."""
-        return {**asdict(self), "problems": list(self.problems), "changes": list(self.changes)}
 
 
 class Daemon:
     """One logship process. `run` returns when it was told to stop or, with ``once``, when all is delivered."""
 
     def __init__(self, config: Path, *, once: bool = False) -> None:
-        self.config = config
         self._once = once
         self.metrics = Metrics()
         self.metrics.build_info.labels(__version__).set(1)
+        self.configuration = Configuration(config, self.metrics)
         self._manager = ServiceManager.from_environment()
-        self._reload_asked = asyncio.Event()
         self._forced = False
         self._told_ready = False
         self._loop: asyncio.AbstractEventLoop | None = None
-        self.reloads = Reload()
         self._pipeline: Pipeline | None = None
         self._started = time.time()
         self._rates = Rates()
-        self._edition = Edition(config)
-        self._in_use: Contents = {}
 
     async def run(self) -> None:
         """Run until stopped. Raise ConfigError or StateError when it cannot start."""
@@ -87,10 +60,8 @@ class Daemon:
             await self._run()
 
     async def _run(self) -> None:
-        self._in_use = self._edition.look()
-        built = plan.load(self.config, Variables())
+        built = self.configuration.load()
         loaded = built.settings
-        self._accepted(loaded)
         with contextlib.closing(Checkpoint.open(loaded.state_dir)) as checkpoint:
             if checkpoint.recovered:
                 self.metrics.checkpoint_recoveries.labels(checkpoint.recovered).inc()
@@ -120,8 +91,8 @@ class Daemon:
                 await stack.enter_async_context(self.pipeline.tap.serve(loaded.state_dir))
             side = [_beside("service manager", self._report_to_manager())]
             if not self._once:
-                side += [_beside("configuration", self._watch_config(loaded)), _beside("rates", self._note_rates())]
-            log.info("logship.started", version=__version__, config=str(self.config), pid=os.getpid())
+                side += [_beside("configuration", self._follow_configuration()), _beside("rates", self._note_rates())]
+            log.info("logship.started", version=__version__, config=str(self.configuration.path), pid=os.getpid())
             try:
                 await self.pipeline.run()
             finally:
@@ -194,10 +165,10 @@ class Daemon:
             "version": __version__,
             "pid": os.getpid(),
             "started": self._started,
-            "config": str(self.config),
+            "config": str(self.configuration.path),
             "ready": self.ready(),
             "stopping": self.pipeline.stopping,
-            "reload": self.reloads.as_json(),
+            "reload": self.configuration.last.as_json(),
             "rates": self._rates.as_json(),
             **status,
             "sources_without_files": self._without_files(status["files"]),
@@ -213,7 +184,7 @@ class Daemon:
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:
         loop = asyncio.get_running_loop()
-        calls = {signal.SIGTERM: self.stop, signal.SIGINT: self.stop, signal.SIGHUP: self._reload_asked.set}
+        calls = {signal.SIGTERM: self.stop, signal.SIGINT: self.stop, signal.SIGHUP: self.configuration.ask}
         for number, call in calls.items():
             loop.add_signal_handler(number, call)
         try:
@@ -245,55 +216,17 @@ class Daemon:
 
     # -- the configuration
 
-    async def _watch_config(self, running: Settings) -> None:
-        """Reload on SIGHUP, and when the file or one that it names was edited, replaced or relinked."""
-        seen = self._in_use
+    async def _follow_configuration(self) -> None:
         while True:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._reload_asked.wait(), _LOOK_EVERY)
-            asked = self._reload_asked.is_set()
-            found = self._edition.look(seen)
-            if not asked and found == seen:
-                continue
-            if not asked:
-                found = await self._settled(found)
-            self._reload_asked.clear()
-            seen = found
-            running = await self._reload(running, found)
+            await self.configuration.edited()
+            with self._told_of_reloading():
+                await self.configuration.reload(self._apply)
 
-    async def _settled(self, found: Contents) -> Contents:
-        """Wait until two looks agree: editors write in pieces, and a ConfigMap's links are swapped one by one."""
-        while True:
-            await asyncio.sleep(_LOOK_EVERY / 4)
-            again = self._edition.look(found)
-            if again == found:
-                return found
-            found = again
-
-    async def _reload(self, running: Settings, found: Contents) -> Settings:
-        """Read and build in a thread, then apply. If the file is broken, change nothing, and say where."""
-        with self._told_of_reloading():
-            try:
-                built = await asyncio.to_thread(plan.load, self.config, Variables())
-                return running if self.pipeline.stopping else self._apply(built, running, found)
-            except LogshipError as error:
-                self._refused(error)
-            except Exception as error:  # a bug of ours: it must not be the end of all reloads
-                log.exception("config.reload_failed")
-                self._refused(
-                    LogshipError(f"{self.config}: unexpected {type(error).__name__}; the log has the details")
-                )
-            return running
-
-    def _apply(self, built: plan.Plan, running: Settings, found: Contents) -> Settings:
-        changes = [_with_consequence(each) for each in differences.between(running, built.settings)]
-        changes += self._edition.edits(self._in_use, found)
-        loaded = self._keep_what_needs_restart(running, built.settings)
-        self.pipeline.apply(replace(built, settings=loaded))
-        self._in_use = found
-        self._accepted(loaded, changes)
-        log.info("config.reloaded", config=str(self.config), hash=self.reloads.hash, changes=changes)
-        return loaded
+    def _apply(self, built: Plan) -> bool:
+        if self.pipeline.stopping:
+            return False  # a destination that was started now would outlive the stop
+        self.pipeline.apply(built)
+        return True
 
     @contextlib.contextmanager
     def _told_of_reloading(self) -> Iterator[None]:
@@ -307,30 +240,6 @@ class Daemon:
             if told:
                 self._manager.tell("READY=1")
 
-    def _keep_what_needs_restart(self, running: Settings, loaded: Settings) -> Settings:
-        for name in _NEEDS_RESTART:
-            if getattr(running, name) != getattr(loaded, name):
-                log.warning("config.needs_restart", key=name, help="restart to apply it; all other changes apply now")
-        return replace(loaded, **{name: getattr(running, name) for name in _NEEDS_RESTART})
-
-    def _accepted(self, loaded: Settings, changes: Sequence[str] = ()) -> None:
-        digest = loaded.content_hash
-        for warning in loaded.warnings:
-            log.warning("config.doubtful", problem=str(warning))
-        self.reloads = Reload(self.reloads.number + 1, digest, time.time(), changes=tuple(changes))
-        self.metrics.reloads.labels("accepted").inc()
-        self.metrics.reload_success.set(1)
-        self.metrics.reload_time.set(self.reloads.at)
-        self.metrics.config_hash.set(int(digest[:12], 16))
-
-    def _refused(self, error: LogshipError) -> None:
-        problems = error.problems if isinstance(error, ConfigError) else (error,)
-        self.reloads = Reload(self.reloads.number + 1, self.reloads.hash, time.time(), tuple(map(str, problems)))
-        self.metrics.reloads.labels("refused").inc()
-        self.metrics.reload_success.set(0)
-        for problem in problems:
-            log.error("config.refused", problem=str(problem), help="the previous configuration stays in use")
-
 
 def _beside(name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
     """Start what runs beside the pipeline: a bug there does not end delivery, and the log tells of it."""
@@ -342,10 +251,6 @@ def _beside(name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
 def _tell_of_a_bug(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (error := task.exception()) is not None:
         log.error("daemon.task_failed", task=task.get_name(), exc_info=error)
-
-
-def _with_consequence(change: str) -> str:
-    return f"{change}, after a restart" if change.split()[0] in _NEEDS_RESTART else change
 
 
 def _account_for(files: Sequence[Mapping[str, Any]]) -> None:

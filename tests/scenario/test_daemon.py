@@ -16,7 +16,7 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from logship import daemon
+from logship import configuration, daemon, plan
 from logship.errors import LogshipError
 from logship.receiver import server
 
@@ -93,13 +93,13 @@ async def until(condition):
 
 
 async def reloaded(running, number=2):
-    await until(lambda: running.reloads.number >= number)
-    return running.reloads
+    await until(lambda: running.configuration.last.number >= number)
+    return running.configuration.last
 
 
 @pytest.fixture
 def house(tmp_path, receiver, monkeypatch):
-    monkeypatch.setattr(daemon, "_LOOK_EVERY", 0.2)
+    monkeypatch.setattr(configuration, "_LOOK_EVERY", 0.2)
     return House(tmp_path, receiver.url)
 
 
@@ -213,12 +213,12 @@ async def test_what_needs_a_restart_is_said_and_the_rest_applies(house):
 async def test_a_bug_met_by_a_reload_is_not_the_end_of_reloads(house, monkeypatch):
     """Whatever it is: the old plan runs on, the outcome says so, and the next edit is noticed."""
     async with house.running() as running:
-        load = daemon.plan.load
-        monkeypatch.setattr(daemon.plan, "load", lambda *_: 1 / 0)
+        load = plan.load
+        monkeypatch.setattr(plan, "load", lambda *_: 1 / 0)
         house.config.write_text(house.edited())
         (problem,) = (await reloaded(running)).problems
         assert problem == f"{house.config}: unexpected ZeroDivisionError; the log has the details"
-        monkeypatch.setattr(daemon.plan, "load", load)
+        monkeypatch.setattr(plan, "load", load)
         house.config.write_text(house.edited().replace("downloads", "files"))
         assert (await reloaded(running, 3)).changes == ('rule "files" added',)
 
@@ -268,10 +268,10 @@ async def test_nothing_is_reloaded_while_it_stops(house):
             await until(lambda: running.status()["destinations"][0]["in_flight"])
             running.stop()
             house.config.write_text(house.edited())
-            running._reload_asked.set()
-            await until(lambda: not running._reload_asked.is_set())
+            running.configuration.ask()
+            await until(lambda: not running.configuration._asked.is_set())
             await asyncio.sleep(0.5)  # room for what should not happen
-            assert running.reloads.number == 1
+            assert running.configuration.last.number == 1
             assert len(running.pipeline.plan.settings.rules) == 1
 
 
@@ -287,7 +287,7 @@ async def test_a_reload_before_it_is_ready_is_not_told_as_the_end_of_the_start(h
         task = asyncio.ensure_future(running.run())
         try:
             await until(lambda: running.following)
-            running._reload_asked.set()
+            running.configuration.ask()
             await reloaded(running)
             told = said(manager)
             assert any("STATUS=" in each for each in told)
@@ -361,11 +361,11 @@ async def test_a_reload_leaves_a_daemon_with_another_configuration_alone(house):
     async with house.running() as running:
         other = house.directory / "other.yaml"
         other.write_text(house.text.replace("/state", "/other"))
-        before = running.reloads.number
+        before = running.configuration.last.number
         code, out, err = await logship("reload", "-c", other)
         assert (code, out) == (1, "")
         assert f"the daemon that answers runs with {house.config}" in err
-        assert running.reloads.number == before
+        assert running.configuration.last.number == before
 
 
 async def test_the_tap_shows_what_a_running_daemon_decides(house):

@@ -62,6 +62,7 @@ FLOORS = {
     "logship.admin.tap": 5,
     "logship.admin.server": 6,
     "logship.pipeline": 6,
+    "logship.configuration": 6,
     "logship.explain": 6,
     "logship.checks": 6,
     "logship.upkeep": 6,
