@@ -24,15 +24,21 @@ class Metrics:
     """All metrics of one running pipeline. Names begin with ``logship_``; counters end in ``_total``."""
 
     def __init__(self) -> None:
-        registry = self.registry = CollectorRegistry()
+        self.registry = CollectorRegistry()
+        self._declare_lines()
+        self._declare_files()
+        self._declare_events()
+        self._declare_process()
 
-        def counter(name: str, text: str, *labels: str) -> Counter:
-            return Counter(f"logship_{name}", text, labels, registry=registry)
+    def text(self) -> bytes:
+        """Return all of it in Prometheus's text format (prometheus.io/docs/instrumenting/exposition_formats).
 
-        def gauge(name: str, text: str, *labels: str) -> Gauge:
-            return Gauge(f"logship_{name}", text, labels, registry=registry)
+        `prometheus_client.generate_latest` says the same, but lives in a module that brings three HTTP servers along.
+        """
+        return "".join(line for family in self.registry.collect() for line in _lines(family)).encode()
 
-        # From the file to the line.
+    def _declare_lines(self) -> None:
+        counter = self._counter
         self.lines_read = counter("lines_read", "Lines read, including blank and unparsed ones.", "source")
         self.bytes_read = counter("read_bytes", "Bytes read from followed files.", "source")
         self.lines_unparsed = counter(
@@ -51,22 +57,24 @@ class Metrics:
             "api_limits_applied", "Values shortened to the limits of Plausible's API.", "source", "limit"
         )
 
-        # Files.
+    def _declare_files(self) -> None:
+        counter, gauge = self._counter, self._gauge
         self.files_followed = gauge("files_followed", "Files open and followed.")
         self.files_parked = gauge(
             "files_parked", "Followed files that are closed to save descriptors; they are opened when they grow."
         )
         self.files_unreadable = gauge("files_unreadable", "Files that match a path but cannot be read at present.")
         self.file_events = counter("file_events", "What happened to files: opened, rotated, truncated, ...", "event")
-        self.file_behind = FileGauge(registry, "file_behind_bytes", "Bytes of the file that are not read yet.")
+        self.file_behind = FileGauge(self.registry, "file_behind_bytes", "Bytes of the file that are not read yet.")
         self.file_unsettled = FileGauge(
-            registry, "file_unsettled_bytes", "Bytes of the file that are read but not settled yet."
+            self.registry, "file_unsettled_bytes", "Bytes of the file that are read but not settled yet."
         )
         self.deleted_bytes_held = gauge("deleted_bytes_held", "Size of deleted files kept open until they are settled.")
         self.oldest_unsettled = gauge("oldest_unsettled_seconds", "Seconds since the oldest unsettled line was read.")
         self.watch_degraded = gauge("watch_degraded", "1 while file events do not work, and files are polled instead.")
 
-        # Events.
+    def _declare_events(self) -> None:
+        counter, gauge = self._counter, self._gauge
         self.events_routed = counter("events_routed", "Deliveries made by the rules.", "destination")
         self.events_settled = counter("events", "Deliveries settled, by outcome.", "destination", "outcome")
         self.plausible_dropped = counter(
@@ -92,12 +100,13 @@ class Metrics:
             "From the first byte of a request to its answer.",
             ("destination",),
             buckets=_SECONDS,
-            registry=registry,
+            registry=self.registry,
         )
         self.dead_letter_failures = counter("dead_letter_write_failures", "Failed writes to the dead letter file.")
         self.dead_letter_bytes = gauge("dead_letter_bytes", "Bytes of dead letters on disk.")
 
-        # Progress and the process.
+    def _declare_process(self) -> None:
+        counter, gauge = self._counter, self._gauge
         self.checkpoints = counter("checkpoints", "Checkpoint saves, by result.", "result")
         self.checkpoint_recoveries = counter(
             "checkpoint_recoveries", "Damaged checkpoints, by what was used instead.", "used"
@@ -108,12 +117,11 @@ class Metrics:
         self.config_hash = gauge("config_hash", "First 48 bits of the SHA-256 of the running configuration.")
         self.build_info = gauge("build_info", "Always 1; the version is in the label.", "version")
 
-    def text(self) -> bytes:
-        """Return all of it in Prometheus's text format (prometheus.io/docs/instrumenting/exposition_formats).
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"logship_{name}", text, labels, registry=self.registry)
 
-        `prometheus_client.generate_latest` says the same, but lives in a module that brings three HTTP servers along.
-        """
-        return "".join(line for family in self.registry.collect() for line in _lines(family)).encode()
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(f"logship_{name}", text, labels, registry=self.registry)
 
 
 class FileGauge:
