@@ -33,6 +33,9 @@ from logship.source.trail import Finished, Lost, Timing, Trail, generation, posi
 _ATTEMPTS = 60
 """Searches, one at each scan, after which a sibling that cannot be read is given up: ten minutes."""
 
+_BEGUN = {"opened": "file.opened", "resumed": "file.resumed", "continued": "file.continued"}
+"""What the log says of a file that is read from now on, by what the metrics call it."""
+
 _NONE: frozenset[Id] = frozenset()
 
 log = structlog.get_logger(__name__)
@@ -409,7 +412,7 @@ class Search:
         self._open.enter(trail, file)
         self._metrics.file_events.labels(event).inc()
         more = {} if file.path == trail.path else {"of": trail.path}
-        log.info(f"file.{event}", path=file.path, offset=file.offset, unread_bytes=file.behind, **more)
+        log.info(_BEGUN[event], path=file.path, offset=file.offset, unread_bytes=file.behind, **more)
 
 
 def _nothing(trail: Trail) -> Quest:

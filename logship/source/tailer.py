@@ -75,6 +75,9 @@ _AT_A_TIME = 64
 _EVENT_GAP = 0.1
 """Seconds between two scans that events ask for: a flood of files must not cost more than that."""
 
+_GONE = {"rotated": "file.rotated", "replaced": "file.replaced", "deleted": "file.deleted"}
+"""What the log says of a file that departs, by why nothing new is expected of it."""
+
 _TIMING = Timing()
 
 
@@ -575,7 +578,7 @@ class Tailer:
         if file.content is None:
             self._search.lose(trail, file)
         self._metrics.file_events.labels(file.gone).inc()
-        log.info(f"file.{file.gone}", path=trail.path, now=moved, unread_bytes=file.behind)
+        log.info(_GONE[file.gone], path=trail.path, now=moved, unread_bytes=file.behind)
 
     def _intact(self, trail: Trail, file: LogFile) -> LogFile:
         """Look at a file once more, and return what it holds: when it was truncated, that is another generation."""
