@@ -13,7 +13,7 @@ from logship.logs import Throttle
 from logship.metrics import Metrics
 from logship.parser.detect import Detection
 from logship.records import Chunk
-from logship.sieve import Sifted
+from logship.sieve.sifted import Sifted
 
 log = structlog.get_logger(__name__)
 

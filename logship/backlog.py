@@ -27,7 +27,8 @@ import structlog
 
 from logship.parser.detect import Detection
 from logship.records import Chunk, Delivery, Event, Unparsed
-from logship.sieve import Sieve, Sifted
+from logship.sieve.sieve import Sieve
+from logship.sieve.sifted import Sifted
 from logship.steps import Steps
 
 log = structlog.get_logger(__name__)

@@ -35,7 +35,8 @@ from logship.router import audience
 from logship.router.scrutiny import Memory
 from logship.saving import Saving
 from logship.settings.destination import DestinationSettings
-from logship.sieve import Sieve, Sifted
+from logship.sieve.sieve import Sieve
+from logship.sieve.sifted import Sifted
 from logship.source.paths import Followed
 from logship.source.tailer import Tailer
 from logship.source.watch import Wakeup

@@ -22,7 +22,7 @@ from logship.settings.format import HOSTLESS
 from logship.settings.loader import read_file
 from logship.settings.root import Settings
 from logship.settings.source import SourceSettings
-from logship.sieve import LookBack, Sieve
+from logship.sieve.sieve import LookBack, Sieve
 from logship.source.paths import Followed
 
 _LONGEST_LIST = 4 << 20  # bytes of a list of spammers: Matomo's has 50 KB

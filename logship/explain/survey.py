@@ -18,7 +18,7 @@ from logship.parser.record import Parser
 from logship.plan import SourcePlan
 from logship.records import Chunk, Delivery, Event, Record, Unparsed
 from logship.router import scrutiny
-from logship.sieve import Sifted
+from logship.sieve.sifted import Sifted
 
 Foresee = Callable[[Event], str | None]
 

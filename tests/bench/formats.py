@@ -20,7 +20,7 @@ from pathlib import Path
 
 from logship import plan
 from logship.records import Chunk
-from logship.sieve import Sieve
+from logship.sieve.sieve import Sieve
 from tests.bench import job
 
 KINDS = ("mixed", "dropped", "views")

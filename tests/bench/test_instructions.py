@@ -15,7 +15,8 @@ import pytest
 
 from logship import plan
 from logship.records import Chunk
-from logship.sieve import Sieve, Sifted
+from logship.sieve.sieve import Sieve
+from logship.sieve.sifted import Sifted
 from tests.bench import job
 
 LIMITS = {

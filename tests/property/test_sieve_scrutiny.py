@@ -13,7 +13,7 @@ from logship.router.scrutiny import Memory, Scrutiny
 from logship.router.table import Rules, Table
 from logship.settings.rule import RuleSettings
 from logship.settings.source import BehaviourSettings, SourceSettings
-from logship.sieve import Sieve
+from logship.sieve.sieve import Sieve
 
 AGENTS = ("Mozilla/5.0 (X11) Firefox/127.0", "Mozilla/5.0 \\x22odd\\x22 (X11) Chrome/1.0", "curl/8.5.0", "-")
 TARGETS = (

@@ -7,7 +7,6 @@ from unittest.mock import patch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logship import sieve
 from logship.parser import formats
 from logship.parser.client import ClientRule
 from logship.parser.record import Parser
@@ -17,7 +16,9 @@ from logship.settings.conditions import Not, When
 from logship.settings.conditions import Test as Asked
 from logship.settings.rule import RuleSettings
 from logship.settings.source import SourceSettings
-from logship.sieve import Strainer
+from logship.sieve import strainer as straining
+from logship.sieve import verdicts
+from logship.sieve.strainer import Strainer
 from logship.steps import Steps
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:127.0) Gecko/20100101 Firefox/127.0"
@@ -187,11 +188,11 @@ def check(rules, format_, wrapper, data, made=lines):
     )
     strainer = Strainer(parser, table)
     texts = data.draw(made(parser))
-    sizes = data.draw(
-        st.sampled_from([{"_AT_A_TIME": 640}, {"_AT_A_TIME": 13, "_TOGETHER": 3, "_USUAL": 2, "_REMEMBERED": 4}])
+    sizes, remembered = data.draw(
+        st.sampled_from([({"AT_A_TIME": 640}, 8192), ({"AT_A_TIME": 13, "_TOGETHER": 3, "_USUAL": 2}, 4)])
     )
     for start in (0, 1000):  # the second time all is remembered
-        with patch.multiple(sieve, **sizes):
+        with patch.multiple(straining, **sizes), patch.object(verdicts, "_REMEMBERED", remembered):
             sifted = Steps(strainer.steps(b"".join(text + b"\n" for text in texts), start, OLDEST)).at_once()
         survivors = [(offset, shown(deliveries)) for offset, deliveries in sifted.survivors]
         found = (survivors, sifted.dropped, sifted.unparsed, sifted.cuts, sifted.first_unparsed, sifted.expired)

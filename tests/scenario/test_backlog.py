@@ -13,7 +13,8 @@ import pytest
 from logship import backlog, plan
 from logship.backlog import SecondProcess, Sifting
 from logship.records import Chunk
-from logship.sieve import Sieve, Sifted
+from logship.sieve.sieve import Sieve
+from logship.sieve.sifted import Sifted
 
 LINES = [
     f'203.0.113.{n % 250} - - [10/Oct/2025:13:55:{n % 60:02} +0000] "GET {path} HTTP/1.1" {status} 512 "-" '

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from logship.backlog import pack, unpack
 from logship.parser.detect import Detection
 from logship.records import Delivery, Event, Unparsed
-from logship.sieve import Sifted
+from logship.sieve.sifted import Sifted
 
 text = st.text(st.characters(), max_size=20)
 some = st.none() | text

@@ -15,7 +15,7 @@ from logship.settings.conditions import Test as Asked
 from logship.settings.conditions import When
 from logship.settings.rule import RuleSettings
 from logship.settings.source import BehaviourSettings, SourceSettings
-from logship.sieve import Sieve
+from logship.sieve.sieve import Sieve
 from logship.steps import Steps
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:127.0) Gecko/20100101 Firefox/127.0"
