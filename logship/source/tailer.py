@@ -2,7 +2,8 @@
 
 *Looking* is a task of its own, so that it goes on while nobody takes chunks: directories are scanned, paths and open
 files are looked at, and it is noted who has something to read. *Reading* takes one chunk a turn, round robin over
-trails, and within a trail the oldest generation first. What is not where it was left is the business of `search`.
+trails, and within a trail the oldest generation first. Which trails there are is the business of `register`, and what
+is not where it was left that of `search`.
 
 Polling makes it right: every file once a second, every directory every ten. Events only make it fast; but a log that
 rests, where they tell of everything, is looked at every five seconds.
@@ -13,13 +14,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import glob
 import math
 import os
 import stat
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import replace
 
 import structlog
@@ -29,13 +29,14 @@ from logship.metrics import Metrics
 from logship.progress.checkpoint import Position
 from logship.progress.ledger import Ledger
 from logship.records import Chunk
-from logship.source import content, paths, report
+from logship.source import content, report
 from logship.source import file as files
 from logship.source.file import LogFile, TruncatedError
 from logship.source.lines import BLOCK
 from logship.source.openfiles import MISSING, SOON, SWEEP, OpenFiles
-from logship.source.paths import Followed, Match
-from logship.source.search import Search, Whereabouts
+from logship.source.paths import Followed
+from logship.source.register import Register
+from logship.source.search import Search
 from logship.source.siblings import Id
 from logship.source.survey import Survey
 from logship.source.trail import Finished, Timing, Trail, is_settled, position, unknown
@@ -47,12 +48,6 @@ log = structlog.get_logger(__name__)
 
 _KEEP = 7 * 86400.0
 """Seconds (wall) that a position is kept of a file that nothing asks for: a source may come back."""
-
-_FORGET = 3600.0
-"""Seconds (wall) that a finished file is remembered when it is gone: its compressed copy is not to be read again."""
-
-_REMEMBERED = 60.0
-"""Seconds (wall) after which it is noted anew that a finished file is still there."""
 
 _PATIENCE = 10
 """How many times longer the newest generation is held: without a successor it may still be the one that is written."""
@@ -114,8 +109,6 @@ class Tailer:
         wall: Callable[[], float] = time.time,
     ) -> None:
         self.ready = asyncio.Event()
-        self._sources = tuple(sources)
-        self._seen = set(seen)
         self._metrics = metrics
         self._ledger = ledger
         self._wakeup = wakeup
@@ -123,16 +116,14 @@ class Tailer:
         self._timing = timing
         self._clock = clock
         self._wall = wall
-        self._saved: list[Position] = []
         self._finished = Finished()
-        self._whereabouts = Whereabouts()
         self._left: dict[int, Position] = {}  # by FileKey: what `positions` told last
-        positions = list(positions)
-        for each in positions:
-            self._finished.put(each, saved=True) if each.finished else self._saved.append(each)
-        self._trails: dict[str, Trail] = {}
         self._queue: deque[Trail] = deque()
         self._open = OpenFiles(wakeup, timing, clock, unpack=once)
+        self._register = Register(
+            sources, seen=seen, positions=positions, open_files=self._open, finished=self._finished, wall=wall
+        )
+        self._trails = self._register.trails
         report.show(metrics, self._trails.values, ledger)
         self._search = Search(
             self._open,
@@ -148,10 +139,8 @@ class Tailer:
         self._swept = self._scanned = -math.inf
         self._scan_cost = self._last_scan_took = 0.0
         self._began: float | None = None  # the last scan: epoch seconds
-        self._looked = max((each.seen for each in positions), default=None)  # the last scan that was completed
         self._directories: set[str] = set()  # to be watched
         self._moved = False  # a directory's event has asked for a scan
-        self._assigned = self._sources  # by which trails have been given to sources
         self._more = asyncio.Event()
         self._watcher: asyncio.Task[None] | None = None
         self._stopping = False
@@ -194,7 +183,7 @@ class Tailer:
 
     def apply(self, sources: Sequence[Followed]) -> None:
         """Follow these sources from now on. Open files and offsets live on."""
-        self._sources = tuple(sources)
+        self._register.sources = tuple(sources)
         self._scanned = -math.inf
         self._wakeup.nudge()
 
@@ -214,7 +203,7 @@ class Tailer:
     @property
     def sources(self) -> frozenset[str]:
         """Names of the sources that were ever seen, for the checkpoint."""
-        return frozenset(self._seen)
+        return frozenset(self._register.seen)
 
     async def gather(self) -> None:
         """Read what proves the next `positions`, a few files at a time: all at once would keep the loop for long."""
@@ -226,7 +215,7 @@ class Tailer:
 
     def positions(self) -> list[Position]:
         """Return where reading resumes, of every file that is known, at the ledger's watermarks."""
-        found = [each for each in self._saved if self._is_kept(each)]
+        found = [each for each in self._register.saved if self._is_kept(each)]
         before, self._left = self._left, {}
         for trail in self._trails.values():
             # As of the last scan: what has been rotated since is not known of yet, and is younger than that.
@@ -333,16 +322,14 @@ class Tailer:
             for trail in due:
                 self._enqueue(trail)
         if self._began:
-            for trail in self._trails.values():
-                if not (trail.searching or trail.attempts or trail.saved or trail.trouble):
-                    trail.looked = self._began
-            self._looked, self._began = self._began, None
+            self._register.complete(self._began)
+            self._began = None
 
     # Looking: at directories.
 
     async def _scan(self) -> None:
         """Find what the sources mean by now. In a thread: a directory may be large, or far away."""
-        sources, start, looked = self._sources, self._clock(), self._wall()
+        sources, start, looked = self._register.sources, self._clock(), self._wall()
         self._moved = False
         self._open.reckon()
         if not self._once:
@@ -358,128 +345,12 @@ class Tailer:
         self._metrics.watch_degraded.set(self._wakeup.degraded)
         for path in grown & self._trails.keys():
             self._trails[path].searching = True  # whatever the live file looks like, something has been rotated
-        if sources is self._sources:
-            await self._meet(found)
+        if sources is self._register.sources:
+            for trail in await self._register.meet(found):
+                self._enqueue(trail)
             self._began = looked
         if self._finished:
-            await self._revisit()
-
-    async def _meet(self, found: paths.Found) -> None:
-        """Compare what is there with what is followed. Nothing is let go because a scan did not see it."""
-        met = {match.path: match for match in found.matches}
-        sources = self._sources
-        for number, path in enumerate(sorted((*met, *found.troubles), key=len), start=1):  # a log before its siblings
-            if not number % _AT_A_TIME:
-                await asyncio.sleep(0)
-            if path in met:
-                self._meet_one(met[path])
-            elif path not in self._trails and not self._parent(path):
-                self._trails[path] = self._new(path, found.troubles[path])  # its own look will say what is wrong
-        self._expect_named()
-        self._meet_saved()
-        for trail in self._trails.values():
-            if self._assigned is not sources:
-                self._assign(trail)
-            # Where nothing is, something may have come and gone between two looks.
-            trail.searching |= bool(trail.lost or trail.attempts) or not (trail.live or trail.dropped or trail.trouble)
-        self._assigned = sources
-        self._seen.update(each.name for each in sources)
-
-    def _expect_named(self) -> None:
-        for path in self._literal() - self._trails.keys():
-            if not os.path.lexists(path):
-                self._expect(path)
-
-    def _meet_one(self, match: Match) -> None:
-        if match.path in self._trails or (match.id in self._open.by_id and not self._has_moved(match)):
-            return
-        parent = self._parent(match.path)
-        if parent is None:
-            self._trails[match.path] = self._new(match.path, match.source)
-        elif not parent.skip and match.id not in (parent.known or ()):
-            parent.named |= {match.id}
-            parent.searching = True
-
-    def _new(self, path: str, source: Followed) -> Trail:
-        """Make a trail. Of a source seen before, what has been rotated since the last scan is unread, too."""
-        seen = source.name in self._seen
-        return Trail(path, source, skip=not seen and source.start_at == "end", since=self._looked if seen else None)
-
-    def _has_moved(self, match: Match) -> bool:
-        """Tell whether a file that we read has a new name that is a log of its own, and its old name is not there."""
-        trail, file = self._open.by_id[match.id]
-        renamed = file.gone or not os.path.lexists(trail.path)
-        return renamed and not paths.is_rotated(os.path.basename(match.path), os.path.basename(trail.path))
-
-    def _parent(self, path: str) -> Trail | None:
-        """Return the trail that a path is a rotated sibling of, if that log is followed, too."""
-        directory, name = os.path.split(path)
-        for origin in paths.origins(name):
-            parent = self._trails.get(os.path.join(directory, origin))
-            if parent and paths.is_rotated(name, origin):
-                return parent
-        return None
-
-    def _meet_saved(self) -> None:
-        """Give saved positions to their trails, also to one whose file is not there: it was rotated meanwhile."""
-        saved, self._saved = self._saved, []
-        by_path = {path: each for each in self._trails.values() for path in (each.real, each.path)} if saved else {}
-        for each in saved:
-            home = self._home(each, by_path)
-            if home:
-                home.saved.append(each)
-                home.searching = True
-            else:
-                self._saved.append(each)
-
-    def _home(self, saved: Position, by_path: Mapping[str, Trail]) -> Trail | None:
-        """Return the trail that a position belongs to: by its path, or by the name that it was rotated from."""
-        directory, name = os.path.split(saved.path)
-        names = [name, *paths.origins(name)]
-        beside = [os.path.join(directory, each) for each in names]
-        if known := next((by_path[path] for path in beside if path in by_path), None):
-            return known
-        elsewhere = (each for path, each in by_path.items() if os.path.basename(path) in names)
-        if known := next((each for each in elsewhere if each.source.name == saved.source), None):
-            return known
-        return next(filter(None, map(self._expect, reversed(beside))), None)
-
-    def _expect(self, path: str) -> Trail | None:
-        """Make the trail of a path that is configured, but was not seen."""
-        owner = self._owner(path)
-        if owner is None:
-            return None
-        return self._trails.setdefault(path, replace(self._new(path, owner), searching=True))
-
-    def _literal(self) -> set[str]:
-        """Return the paths that the configuration names without a glob."""
-        return {os.path.abspath(each) for source in self._sources for each in source.path if not glob.has_magic(each)}
-
-    def _assign(self, trail: Trail) -> None:
-        """Give a trail to the first source that means it; none: it is dropped, and forgotten when all is settled."""
-        owner = self._owner(trail.path)
-        trail.dropped = owner is None
-        if owner and owner is not trail.source:
-            trail.assign(owner)
-        self._enqueue(trail)
-
-    def _owner(self, path: str) -> Followed | None:
-        return next((each for each in self._sources if paths.owns(each, path)), None)
-
-    async def _revisit(self) -> None:
-        """See what became of the finished files: gone ones are forgotten, and one that has grown is read on."""
-        there = await asyncio.to_thread(self._whereabouts.look, list(self._finished))
-        now = self._wall()
-        for finished, sibling in there:
-            if sibling is None:
-                if now - finished.seen > _FORGET:
-                    self._finished.drop(finished)
-            elif sibling.size > finished.offset and not sibling.packed and sibling.id not in self._open.by_id:
-                self._finished.drop(finished)
-                self._saved.append(replace(finished, path=sibling.path, finished=False))
-            elif sibling.path != finished.path or abs(now - finished.seen) > _REMEMBERED:
-                self._finished.renew(finished, replace(finished, path=sibling.path, seen=now))
-        self._meet_saved()
+            await self._register.revisit()
 
     # Looking: at paths and files.
 
@@ -524,8 +395,8 @@ class Tailer:
             self._look_at(trail, file)
         for file in list(trail.files):
             self._retire(trail, file)
-        if not trail.live and self._is_forgotten(trail):
-            del self._trails[trail.path]
+        if not trail.live:
+            self._register.forget(trail)
 
     def _trace(self, trail: Trail) -> None:
         """See who is at the path now."""
@@ -744,7 +615,7 @@ class Tailer:
         """Close a file that is over: its end was seen for long enough, and every line of it is settled."""
         if trail.dropped:
             if is_settled(file, self._ledger):
-                self._saved.append(position(file, self._ledger, self._wall()))
+                self._register.saved.append(position(file, self._ledger, self._wall()))
                 self._remove(trail, file)
         elif file.gone and file.content:
             if not file.ended and self._is_over(trail, file):
@@ -772,15 +643,6 @@ class Tailer:
         self._open.leave(file)
         trail.remove(file)
         self._ledger.end(file.key)
-
-    def _is_forgotten(self, trail: Trail) -> bool:
-        if trail.dropped:
-            self._saved += trail.saved
-            trail.saved = []
-            return not trail.files
-        if trail.files or trail.lost or trail.saved or trail.searching:
-            return False
-        return trail.path not in self._literal() and not os.path.lexists(trail.path)
 
     def _end_what_is_over(self) -> bool:
         """With ``once``: pass on the last words of rotated files that nobody has written to for long enough."""

@@ -37,6 +37,7 @@ FLOORS = {
     "logship.source.trail": 4,
     "logship.source.openfiles": 4,
     "logship.source.search": 4,
+    "logship.source.register": 4,
     "logship.source.report": 4,
     "logship.source.tailer": 4,
     "logship.parser": 2,
