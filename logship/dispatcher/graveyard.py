@@ -6,7 +6,6 @@ A disk that refuses them is no end: the caller keeps its deliveries and comes ag
 from __future__ import annotations
 
 import asyncio
-import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -51,10 +50,8 @@ class Graveyard:
 
     async def insist(self, deliveries: Sequence[Delivery], detail: str) -> None:
         """Bury deliveries as soon as the disk takes them."""
-        for pause in itertools.repeat(_ASK_AGAIN):
-            if await self.bury(deliveries, detail):
-                return
-            await asyncio.sleep(pause)
+        while not await self.bury(deliveries, detail):  # noqa: ASYNC110 - nobody tells when a disk has room
+            await asyncio.sleep(_ASK_AGAIN)
 
 
 def _letter(delivery: Delivery, status: int | None, detail: str, time: str) -> dict[str, object]:

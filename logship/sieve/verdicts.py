@@ -165,7 +165,7 @@ def _request(verdict: str | Kin) -> str | Request:
     return verdict if isinstance(verdict, str) else Request(verdict)
 
 
-def _keep_few(memo: dict[_K, _V], key: _K, value: _V, most: int = _FEW) -> None:
-    if len(memo) >= most:
+def _keep_few(memo: dict[_K, _V], key: _K, value: _V) -> None:
+    if len(memo) >= _FEW:
         memo.clear()
     memo[key] = value
